@@ -1,0 +1,85 @@
+"""The ``geneb`` command: finds the subcommand's module only when it is called, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from geneb_jax import __version__
+from geneb_jax.errors import ExitCode, GenebError, unknown_name
+
+# name -> (module with a click command called `command`, one line for `geneb --help`).
+# The line is repeated here so that the help screen imports no subcommand.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "quickstart": ("geneb_jax.cli.quickstart", "Embed, probe and report on bundled real data; needs no network."),
+    "tasks": ("geneb_jax.cli.tasks", "List the tasks of a suite, or audit their data."),
+    "encoders": ("geneb_jax.cli.encoders", "List the encoders that can be named, or show one."),
+    "embed": ("geneb_jax.cli.embed", "Embed every distinct sequence of a suite once, into a store."),
+    "probe": ("geneb_jax.cli.probe", "Fit and score the probes of one or more stores."),
+    "run": ("geneb_jax.cli.run", "Embed, probe and report in one go."),
+    "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store."),
+    "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose subcommands are imported only when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one subcommand; an unknown name lists the near ones."""
+        if cmd_name not in COMMANDS:
+            raise click.UsageError(str(unknown_name("command", cmd_name, COMMANDS)))
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list from the table above, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `geneb quickstart`. Every listing takes --json. Exit status: 0 done, 2 usage, 3 bad input, "
+    "4 some records degenerate or failed, 130 interrupted (run the same command again to resume).",
+)
+@click.version_option(__version__, prog_name="geneb")
+def app() -> None:
+    """Compare frozen genomic encoders: embed once, probe everything, report with error marks."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console script; exits the process."""
+    try:
+        code = app.main(args=None if argv is None else list(argv), prog_name="geneb", standalone_mode=False)
+    except GenebError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(int(error.exit_code))
+    except click.exceptions.Abort:
+        _interrupted()
+    except KeyboardInterrupt:
+        _interrupted()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(int(ExitCode.USAGE))
+    except BrokenPipeError:
+        # the reader of a pipe has closed it, as `geneb tasks | head` does: that is no error of ours
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(int(code) if isinstance(code, int) else 0)
+
+
+def _interrupted() -> None:
+    click.echo("\ninterrupted: nothing finished is lost; run the same command again to resume.", err=True)
+    sys.exit(int(ExitCode.INTERRUPTED))
