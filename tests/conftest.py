@@ -1,0 +1,38 @@
+"""Fixtures every test may use: where the real data and the real pretrained encoders lie, if they are here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# tests compare with float64 references and simulate several devices; both must be set before JAX starts
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+_SHARED = Path(os.environ.get("GENEB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def _shared(part: str) -> Path:
+    folder = _SHARED / part
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {part!r} of real {part}, which is not shipped; set GENEB_SHARED to its parent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder that holds ``geneb/tasks`` and ``more/tasks``: real GENEB tasks in the official layout."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """Folder of real pretrained encoders with weights."""
+    return _shared("models")
+
+
+@pytest.fixture(scope="session")
+def shared_published() -> Path:
+    """Folder of the official leaderboard as CSV."""
+    return _shared("published")
