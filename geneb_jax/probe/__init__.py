@@ -1,0 +1,38 @@
+"""Probes: specifications, regimes and draws, and fitting them in batches on device."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geneb_jax.probe.fit import fit_task as fit_task
+    from geneb_jax.probe.harness import fit_task_sklearn as fit_task_sklearn
+    from geneb_jax.probe.lane import Lane as Lane
+    from geneb_jax.probe.lane import LaneResult as LaneResult
+    from geneb_jax.probe.regime import GENEB_REGIMES as GENEB_REGIMES
+    from geneb_jax.probe.regime import GENEB_SEEDS as GENEB_SEEDS
+    from geneb_jax.probe.regime import Regime as Regime
+    from geneb_jax.probe.regime import draw_rows as draw_rows
+    from geneb_jax.probe.spec import LogisticSpec as LogisticSpec
+
+# JAX and scikit-learn load only with the function that needs them
+_HOMES = {
+    "fit_task": "geneb_jax.probe.fit",
+    "fit_task_sklearn": "geneb_jax.probe.harness",
+    "Lane": "geneb_jax.probe.lane",
+    "LaneResult": "geneb_jax.probe.lane",
+    "GENEB_REGIMES": "geneb_jax.probe.regime",
+    "GENEB_SEEDS": "geneb_jax.probe.regime",
+    "Regime": "geneb_jax.probe.regime",
+    "draw_rows": "geneb_jax.probe.regime",
+    "LogisticSpec": "geneb_jax.probe.spec",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
