@@ -129,10 +129,10 @@ def _first_false(mask: Any) -> int | None:
 def checked_task(
     info: TaskInfo, splits: Mapping[str, Split], source: str, where: str, notes: tuple[str, ...] = ()
 ) -> Task:
-    """The task over its splits, with warnings for what is odd. Raises DataError when nothing can be fitted."""
+    """The task over its splits, with warnings for oddities. Raises DataError when nothing can be fitted."""
     train, test = splits["train"], splits["test"]
     if len(train.classes) < 2:
-        what = f"the training rows of task {info.id!r} hold a single class ({train.classes[0]}): nothing to learn"
+        what = f"the training rows of {info.id!r} hold a single class ({train.classes[0]}): nothing to learn"
         raise DataError(what, where=where, cure="check the file: every class needs rows in the train split")
     warnings = list(notes)
     unseen = [c for c in test.classes if c not in train.classes]

@@ -36,7 +36,7 @@ _SPLIT_WORDS: Final[Mapping[str, str]] = {
 class TaskFiles:
     """The files of one task: one per split, or under the key ``data`` a single file with a split column.
 
-    ``label_map`` turns class names into integers, ``skip_labels`` names labels (as written) whose rows are left out.
+    ``label_map`` turns class names into integers; rows whose label is in ``skip_labels`` are left out.
     """
 
     paths: Mapping[str, Path]

@@ -30,7 +30,7 @@ _CURE: Final = (
 
 
 def geneb_suite(data: Path | None = None, *, offline: bool = False) -> Suite:
-    """The 100 tasks over local files (``data``, else ``GENEB_DATA``) or, without any, over the pinned hub dataset.
+    """The 100 tasks over local files (``data``, else ``GENEB_DATA``) or else over the pinned hub dataset.
 
     Raises MissingDataError when a local folder is named that holds none of the tasks.
     """

@@ -111,7 +111,7 @@ class Split:
 def split_digest(sequences: Sequence[str], labels: NDArray[np.int64]) -> str:
     """SHA-256 (hex) over rows in their order: magic, row count, every length, all letters, all labels.
 
-    Integers are little-endian 64-bit, so no two different splits are framed alike. The split's name is left out.
+    Integers are little-endian 64-bit, so no two different splits are framed alike. The name is left out.
     """
     lengths = np.fromiter(map(len, sequences), dtype="<i8", count=len(sequences))
     digest = hashlib.sha256(_DIGEST_MAGIC)

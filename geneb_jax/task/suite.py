@@ -15,7 +15,7 @@ BUILT_IN: Final = ("geneb", "quickstart")
 def load_suite(
     name_or_path: str | os.PathLike[str], *, data: Path | None = None, offline: bool = False
 ) -> Suite:
-    """A suite by name (``geneb``, ``quickstart``), from a folder in the official layout, or from a ``.toml`` file.
+    """A suite by name (``geneb``, ``quickstart``), from a folder in the official layout, or a ``.toml`` file.
 
     ``data`` is a folder of local files for ``geneb`` (else ``GENEB_DATA``, else the pinned hub dataset);
     ``offline`` keeps the hub loader to its cache. A folder called like a built-in suite is meant with

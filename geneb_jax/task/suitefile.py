@@ -14,6 +14,8 @@ The TOML file (``suite.toml``, or any name)::
     train = "my_task/train.csv"  # paths are relative to the TOML file; .csv, .csv.gz or .parquet
     test = "my_task/test.csv"
     dev = "my_task/dev.csv"      # optional; read and audited, never used for fitting
+    n_train = 800                # optional: what the files should hold; a warning if they do not
+    n_test = 200
     text_column = "seq"          # optional: the column of sequences ("text" or "sequence", if missing)
     label_column = "y"           # optional ("label")
 
@@ -63,6 +65,8 @@ class _TaskEntry(_Strict):
     category: _Name | None = None
     source: str = ""
     kind: Literal["classification", "regression", "token"] = "classification"
+    n_train: int | None = None
+    n_test: int | None = None
     train: _Name | None = None
     test: _Name | None = None
     dev: _Name | None = None
@@ -213,5 +217,16 @@ def _entries(
         )
         category = task.category or entry.category
         num_classes = len(set(task.labels.values())) or None
-        infos.append(TaskInfo(task.id, task.label or task.id, category, task.source, task.kind, num_classes))
+        infos.append(
+            TaskInfo(
+                id=task.id,
+                label=task.label or task.id,
+                category=category,
+                source_suite=task.source,
+                kind=task.kind,
+                num_classes=num_classes,
+                n_train=task.n_train,
+                n_test=task.n_test,
+            )
+        )
     return infos, files
