@@ -85,6 +85,7 @@ HF = Kind(
         Option("attention", str, "auto", "attention code of transformers", ("auto", "eager", "sdpa")),
         Option("device", str, "auto", "auto, cpu, cuda or cuda:N", changes_vectors=False),
         Option("batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False),
+        Option("padding", bool, True, "pad to batch unequal lengths; false: equal ones only", (), False),
         Option("trust_remote_code", bool, False, "run Python code that comes with the model", (), False),
         Option("allow_pickle", bool, False, "read .bin weights, a format that can hide code", (), False),
     ),

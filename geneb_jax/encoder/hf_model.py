@@ -1,0 +1,206 @@
+"""The torch side of ``hf:``: loading a model without noise or surprise, one forward pass, pooling."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import transformers
+
+from geneb_jax.encoder.hf_source import Source
+from geneb_jax.errors import EncoderError
+
+# parts of AutoModel classes that stand behind the hidden states and are never read here
+_UNREAD = ("pooler.", "contact_head.")
+# position tables of these begin behind the padding index, so they read fewer tokens than they have rows
+_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "longformer", "esm"})
+
+
+class _NoLoadReport(logging.Filter):
+    """Drops transformers' table of unused and missing weights: `load_model` judges both itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    log = transformers.utils.logging
+    report = _NoLoadReport()
+    had_bar = log.is_progress_bar_enabled()
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(report)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.removeFilter(report)
+        if had_bar:
+            log.enable_progress_bar()
+
+
+def load_tokenizer(source: Source, *, where: str, trust_remote_code: bool) -> Any:
+    """The tokenizer of a model folder. Raises EncoderError."""
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        raise _cannot_load("tokenizer", error, where=where, trusted=trust_remote_code) from error
+
+
+def load_model(
+    source: Source, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool
+) -> Any:
+    """The model without its task head, in evaluation mode, on its device.
+
+    Raises EncoderError, also where weights of the model are missing from the files: transformers would
+    fill them with random numbers.
+    """
+    try:
+        with _quiet():
+            model, loading = transformers.AutoModel.from_pretrained(
+                source.folder,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=source.has_safetensors,
+                dtype=getattr(torch, dtype),
+                output_loading_info=True,
+                **({} if attention == "auto" else {"attn_implementation": attention}),
+            )
+    except (OSError, ValueError, KeyError, ImportError, TypeError, RuntimeError) as error:
+        raise _cannot_load("model", error, where=where, trusted=trust_remote_code) from error
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_UNREAD))
+    if missing:
+        own_code = bool(getattr(model.config, "auto_map", None)) and not trust_remote_code
+        raise EncoderError(
+            f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random numbers, "
+            f"such as {missing[0]}",
+            where=where,
+            cure="the files need their own model code: add trust_remote_code=true if you trust it"
+            if own_code
+            else "save the whole model again, or correct model_type in config.json",
+        )
+    if getattr(model.config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
+    return model.eval().to(device)
+
+
+def _cannot_load(part: str, error: Exception, *, where: str, trusted: bool) -> EncoderError:
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else type(error).__name__
+    needs_code = not trusted and "trust_remote_code" in text
+    return EncoderError(
+        f"transformers {transformers.__version__} cannot load the {part}: {first}",
+        where=where,
+        cure="the files come with their own Python code: add trust_remote_code=true if you trust it"
+        if needs_code
+        else "check the folder with transformers' AutoModel and AutoTokenizer",
+    )
+
+
+def pick_device(device: str, *, where: str) -> str:
+    """``auto`` is the first CUDA device where there is one. Raises EncoderError."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise EncoderError(
+            f"torch knows no device {device!r}", where=where, cure="use auto, cpu or cuda"
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise EncoderError("torch sees no CUDA device here", where=where, cure="use device=cpu or device=auto")
+    return device
+
+
+def token_limit(model: Any, tokenizer: Any) -> int | None:
+    """The most tokens the model reads, special ones included, as its files state it; None when they do not."""
+    limits = []
+    stated = getattr(tokenizer, "model_max_length", None)
+    if isinstance(stated, int) and 0 < stated < 10**9:  # transformers writes 1e30 for "unknown"
+        limits.append(stated)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        absolute = getattr(model.config, "position_embedding_type", "absolute") == "absolute"
+        if model.config.model_type in _OFFSET_POSITIONS and absolute:
+            positions -= (getattr(model.config, "pad_token_id", None) or 0) + 1
+        limits.append(positions)
+    return min(limits) if limits else None
+
+
+def takes_mask(model: Any) -> bool:
+    """Whether the model can be told what is padding."""
+    return "attention_mask" in inspect.signature(model.forward).parameters
+
+
+def hidden_states(model: Any, inputs: dict[str, Any], layer: int | None) -> Any:
+    """``(rows, tokens, width)`` of one layer; ``None`` is the last, after its final norm."""
+    with torch.inference_mode(), _exact_float32(inputs["input_ids"].device.type):
+        if layer is None:
+            out = model(**inputs)
+            last = getattr(out, "last_hidden_state", None)
+            return out[0] if last is None else last
+        return model(**inputs, output_hidden_states=True).hidden_states[layer]
+
+
+def count_layers(model: Any, inputs: dict[str, Any], *, where: str) -> tuple[int | None, int]:
+    """Number of layers (None if the model does not show them) and width, from one short forward pass.
+
+    Raises EncoderError where the model gives no token vectors.
+    """
+    try:
+        with torch.inference_mode():
+            out = model(**inputs, output_hidden_states=True)
+            states = getattr(out, "hidden_states", None)
+            last = hidden_states(model, inputs, None)
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
+        raise EncoderError(
+            f"the model cannot read a short sequence: {error}",
+            where=where,
+            cure="wrap it in a class of your own: MODULE:CLASS",
+        ) from error
+    if not isinstance(last, torch.Tensor) or last.ndim != 3 or last.shape[1] != inputs["input_ids"].shape[1]:
+        raise EncoderError(
+            "the model gives no vector per token",
+            where=where,
+            cure="wrap it in a class of your own: MODULE:CLASS",
+        )
+    return (len(states) - 1 if states else None), int(last.shape[2])
+
+
+@contextlib.contextmanager
+def _exact_float32(device: str) -> Iterator[None]:
+    """No tf32 on CUDA: by default torch's convolutions use it, and users switch it on for products."""
+    if device != "cuda":
+        yield
+        return
+    product, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = product.fp32_precision, conv.fp32_precision
+    product.fp32_precision = conv.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        product.fp32_precision, conv.fp32_precision = before
+
+
+def pool(hidden: Any, counted: Any, pooling: str) -> Any:
+    """float32 ``(rows, width)`` from ``(rows, tokens, width)``; ``counted`` ``(rows, tokens)`` marks the tokens
+    that take part. ``cls`` is the first token, whatever is counted.
+    """
+    hidden = hidden.to(torch.float32)
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "last":
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        last = (counted * positions).amax(dim=1)
+        return hidden[torch.arange(len(hidden), device=hidden.device), last]
+    # filled, not multiplied: whatever stands at the padding, even NaN, stays out
+    if pooling == "max":
+        return hidden.masked_fill(~counted[..., None], -torch.inf).amax(dim=1)
+    return hidden.masked_fill(~counted[..., None], 0).sum(dim=1) / counted.sum(dim=1, keepdim=True)
