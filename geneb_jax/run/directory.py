@@ -1,0 +1,363 @@
+"""The run directory: what a command leaves behind, and how it is written so that nothing finished is lost.
+
+::
+
+    RUN/
+      run.json            settings, versions, devices, timings, digests of everything (see `run.meta`)
+      records.parquet     one row per (encoder, task, regime, seed, probe) (see `run.record`)
+      predictions.zarr/   Zarr v3 group, geneb_type "predictions", geneb_version 1
+        truth/TASK              (test rows,) indices of the true classes; attributes: labels, test_digest
+        classes/ELEMENT/TASK    (records, test rows) indices of the predicted ones; attribute: record_ids
+      parts/              finished (encoder, task) pairs of a run that has not come to its end yet
+
+Indices count into ``labels``, the task's sorted class labels, and are uint8 (uint16 beyond 254 classes); the
+highest value means that there is no prediction. Any metric of any record can be computed from the two arrays
+again.
+
+A pair is finished at the instant its part is renamed into ``parts/``, after its predictions are on disk.
+Ctrl-C or a kill loses the pair being worked on and nothing else; the same command goes on from there. At the
+end the parts are merged into ``records.parquet``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from geneb_jax.axes import NumpyInt
+from geneb_jax.errors import RunError, unknown_name
+from geneb_jax.run.meta import RunMeta, Session, TaskMeta, differing_setting, now, parse_meta
+from geneb_jax.run.record import Record, read_table, schema, to_table
+from geneb_jax.status import Status
+from geneb_jax.store.files import interrupt_later
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from filelock import FileLock
+
+PREDICTIONS_VERSION: Final = 1
+_META, _RECORDS, _PREDICTIONS, _PARTS, _LOCK = (
+    "run.json",
+    "records.parquet",
+    "predictions.zarr",
+    "parts",
+    "run.lock",
+)
+_OURS = {_META, _RECORDS, _PREDICTIONS, _PARTS, _LOCK, "store"}
+_RETRIED = {Status.BAD_DATA.label, Status.BAD_EMBEDDING.label}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test rows of one record: `true` and `predicted` `(m,)`; `labels` `(K,)` are all of the task."""
+
+    true: NumpyInt
+    predicted: NumpyInt
+    labels: NumpyInt
+
+
+class Run:
+    """A run directory, open for reading. A run that was interrupted shows what it has finished."""
+
+    def __init__(self, path: Path, meta: RunMeta, records: pa.Table) -> None:
+        self.path = path
+        self.meta = meta
+        self.records = records
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """Read a run directory.
+
+        Raises:
+            RunError: there is none, or it is damaged or newer than this package.
+        """
+        folder = Path(path)
+        meta = _read_meta(folder)
+        if meta is None:
+            raise RunError(
+                "there is no run here" if folder.exists() else "this folder does not exist",
+                where=str(path),
+                cure="name the folder that --out of `geneb probe`, `run` or `quickstart` was given",
+            )
+        return cls(folder, meta, _ordered(_all_records(folder), meta))
+
+    def predictions(self, record_id: str) -> Predictions | None:
+        """The test rows of one record, or None where the record has no score.
+
+        Raises:
+            UnknownNameError: the run holds no such record.
+            RunError: its predictions are missing or damaged.
+        """
+        import pyarrow.compute as pc
+
+        found = self.records.filter(pc.equal(self.records["record_id"], record_id)).to_pylist()
+        if not found:
+            raise unknown_name("record", record_id, self.records["record_id"].to_pylist())
+        row = found[0]
+        if row["mcc"] is None:
+            return None
+        encoder = self.meta.encoder(row["encoder_digest"])
+        element = encoder.element if encoder else row["encoder_digest"][:12]
+        where = f"{_PREDICTIONS}/classes/{element}/{row['task']}"
+        import zarr
+
+        try:
+            root = zarr.open_group(self.path / _PREDICTIONS, mode="r")
+            truth, classes = (
+                _array(root, f"truth/{row['task']}"),
+                _array(root, f"classes/{element}/{row['task']}"),
+            )
+            labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
+            line = list(classes.attrs["record_ids"]).index(record_id)
+            true, predicted = np.asarray(truth[:]), np.asarray(classes[line])
+        except (KeyError, ValueError, OSError) as error:
+            raise RunError(
+                f"the predictions of this record cannot be read: {error}",
+                where=where,
+                cure="remove the run directory and run the probe again",
+            ) from error
+        return Predictions(labels[true], labels[predicted], labels)
+
+
+class RunWriter:
+    """The one writer of a run directory. Use as a context manager; leaving it merges what is finished."""
+
+    def __init__(self, path: str | os.PathLike[str], meta: RunMeta, session: Session) -> None:
+        self.path = Path(path)
+        self.session = session
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+        self._lock = _acquire(self.path)
+        try:
+            self.meta = self._continue(meta)
+            self.meta.sessions.append(session)
+            with _writing(self.path):
+                (self.path / _PARTS).mkdir(exist_ok=True)
+                self.save_meta()
+        except BaseException:
+            self._lock.release()
+            raise
+        self.done = _finished_pairs(self.path)
+
+    def _continue(self, new: RunMeta) -> RunMeta:
+        old = _read_meta(self.path)
+        if old is None:
+            foreign = sorted(p.name for p in self.path.iterdir() if p.name not in _OURS)
+            if foreign:
+                raise RunError(
+                    f"the folder is not empty and holds no run: {', '.join(foreign[:3])}",
+                    where=str(self.path),
+                    cure="give --out a new or an empty folder",
+                )
+            return new
+        difference = differing_setting(old, new)
+        if difference:
+            raise RunError(
+                f"this folder holds a run made with other settings: {difference}",
+                where=str(self.path),
+                cure="give --out another folder, or repeat the command with the settings of the run",
+            )
+        known = {e.digest for e in old.encoders}
+        old.encoders += [e for e in new.encoders if e.digest not in known]
+        # a suite may have grown within its version, as a folder of tasks does
+        old.suite.categories.update(new.suite.categories)
+        old.suite.labels.update(new.suite.labels)
+        return old
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._merge()
+        finally:
+            self._lock.release()
+
+    def check_task(self, task: str, meta: TaskMeta) -> None:
+        """Take in what is known of a task; every encoder of a run must be scored on the same rows.
+
+        Raises:
+            RunError: the run already holds this task with other data.
+        """
+        known = self.meta.tasks.setdefault(task, meta)
+        if (known.train_digest, known.test_digest) != (meta.train_digest, meta.test_digest):
+            raise RunError(
+                "the rows of this task differ from those that the run already holds",
+                where=f"task {task}",
+                cure="give --out another folder, or embed the same data with every encoder",
+            )
+
+    def write_pair(
+        self, element: str, records: Sequence[Record], predicted: NumpyInt | None, true: NumpyInt
+    ) -> None:
+        """Commit the records of one (encoder, task) pair.
+
+        `predicted` `(records, m)` and `true` `(m,)` are labels; rows of lanes without a score are ignored.
+        None where no lane has one.
+        """
+        import pyarrow.parquet as pq
+
+        first = records[0]
+        name = hashlib.sha256(f"{first.encoder_digest}\0{first.task}".encode()).hexdigest()[:24]
+        with _writing(self.path), interrupt_later():
+            if predicted is not None:
+                self._write_predictions(element, records, predicted, true)
+            partial = self.path / _PARTS / f"{name}.partial"
+            pq.write_table(to_table(records), partial)
+            _replace(partial, partial.with_suffix(".parquet"))
+        self.done.add((first.encoder_digest, first.task))
+
+    def save_meta(self) -> None:
+        """Write ``run.json`` in one step."""
+        partial = self.path / f"{_META}.partial"
+        with _writing(self.path):
+            partial.write_text(self.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            _replace(partial, self.path / _META)
+
+    def _write_predictions(
+        self, element: str, records: Sequence[Record], predicted: NumpyInt, true: NumpyInt
+    ) -> None:
+        import zarr
+
+        task = records[0].task
+        labels = np.asarray(self.meta.tasks[task].labels, dtype=np.int64)
+        kind = np.uint8 if len(labels) < np.iinfo(np.uint8).max else np.uint16
+        missing = np.iinfo(kind).max
+        codes = np.searchsorted(labels, predicted).astype(kind)
+        codes[[r.mcc is None for r in records]] = missing
+        root = zarr.open_group(self.path / _PREDICTIONS, mode="a")
+        root.attrs.update({"geneb_type": "predictions", "geneb_version": PREDICTIONS_VERSION})
+        root.create_array(
+            f"truth/{task}",
+            data=np.searchsorted(labels, true).astype(kind),
+            chunks=(max(len(true), 1),),
+            attributes={"labels": labels.tolist(), "test_digest": self.meta.tasks[task].test_digest},
+            overwrite=True,
+        )
+        root.create_array(
+            f"classes/{element}/{task}",
+            data=codes,
+            # whole draws together: the five full-data seeds are one fit, and equal rows compress to nothing
+            chunks=(min(len(records), 64), max(len(true), 1)),
+            attributes={"record_ids": [r.record_id for r in records]},
+            fill_value=missing,
+            overwrite=True,
+        )
+
+    def _merge(self) -> None:
+        import pyarrow.parquet as pq
+
+        with _writing(self.path), interrupt_later():
+            table = _ordered(_all_records(self.path), self.meta)
+            partial = self.path / f"{_RECORDS}.partial"
+            pq.write_table(table, partial)
+            self.meta.hashes[_RECORDS] = hashlib.sha256(partial.read_bytes()).hexdigest()
+            _replace(partial, self.path / _RECORDS)
+            self.save_meta()
+            # last: until here every record is in the parts as well
+            shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+
+
+def finish(writer: RunWriter) -> None:
+    """Note that the command came to its end."""
+    writer.session.finished = now()
+
+
+def _read_meta(folder: Path) -> RunMeta | None:
+    try:
+        text = (folder / _META).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RunError(f"the run cannot be read: {error.strerror}", where=str(folder)) from error
+    return parse_meta(text, f"{folder.name}/{_META}")
+
+
+def _all_records(folder: Path) -> pa.Table:
+    """The merged records and the parts that are not merged yet; a part replaces what was merged before."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [read_table(p) for p in sorted((folder / _PARTS).glob("*.parquet"))]
+    merged = folder / _RECORDS
+    tables = [pa.concat_tables(parts, promote_options="default")] if parts else []
+    if merged.exists():
+        old = read_table(merged)
+        if tables:
+            stale = pc.is_in(old["record_id"], value_set=tables[0]["record_id"].combine_chunks())
+            old = old.filter(pc.invert(stale))
+        tables.insert(0, old)
+    return pa.concat_tables(tables, promote_options="default") if tables else schema().empty_table()
+
+
+def _finished_pairs(folder: Path) -> set[tuple[str, str]]:
+    """(encoder digest, task) of every pair that need not be done again: all but those whose input was bad."""
+    table = _all_records(folder).select(["encoder_digest", "task", "status"]).to_pydict()
+    rows = zip(table["encoder_digest"], table["task"], table["status"], strict=True)
+    return {(encoder, task) for encoder, task, status in rows if status not in _RETRIED}
+
+
+def _ordered(table: pa.Table, meta: RunMeta) -> pa.Table:
+    """Encoders in the order in which they came, tasks in the suite's; within a pair as written."""
+    encoders = {e.digest: i for i, e in enumerate(meta.encoders)}
+    tasks = {t: i for i, t in enumerate(meta.suite.categories)}
+    columns = table.select(["encoder_digest", "task"]).to_pydict()
+    keys = [
+        (encoders.get(e, len(encoders)), tasks.get(t, len(tasks)), t)
+        for e, t in zip(columns["encoder_digest"], columns["task"], strict=True)
+    ]
+    return table.take(sorted(range(len(keys)), key=keys.__getitem__))
+
+
+def _array(root: Any, name: str) -> Any:
+    import zarr
+
+    node = root[name]
+    if not isinstance(node, zarr.Array):
+        raise KeyError(name)
+    return node
+
+
+def _acquire(folder: Path) -> FileLock:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            "another command is writing to this run directory",
+            where=str(folder),
+            cure="wait until it has finished, or give --out another folder",
+        ) from None
+    return lock
+
+
+def _replace(partial: Path, final: Path) -> None:
+    with partial.open("rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(partial, final)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write into a RunError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the run directory cannot be written to: {error.strerror or error}",
+            where=str(folder),
+            cure="free some space or choose a folder you may write to; finished tasks are kept, and the same "
+            "command goes on from there",
+        ) from error

@@ -1,0 +1,218 @@
+"""What ``run.json`` says: the settings of a run, and where, when and with what it was made.
+
+No path of the machine is in it: a store is given by its name and by its elements' digests. A reader keeps
+keys that it does not know and fills the ones that an older file does not have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geneb_jax import __version__
+from geneb_jax.errors import RunError
+
+RUN_TYPE: Final = "run"
+RUN_VERSION: Final = 1
+
+_PACKAGES = (
+    "geneb_jax",
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "zarr",
+    "pyarrow",
+    "torch",
+    "transformers",
+)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class SuiteMeta(_Model):
+    """The suite: its name, version and source, and the category of each of its tasks, probed or not."""
+
+    name: str
+    version: str = ""
+    source: str = ""
+    categories: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class EncoderMeta(_Model):
+    """An encoder's manifest, and the store element its vectors were read from."""
+
+    name: str
+    digest: str
+    family: str = ""
+    revision: str = ""
+    width: int | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    libraries: dict[str, str] = Field(default_factory=dict)
+    store: str = ""
+    element: str = ""
+    num_rows: int | None = None
+
+
+class TaskMeta(_Model):
+    """What was probed of a task: sizes, and the digests of its splits' sequences and labels."""
+
+    n_train: int
+    n_test: int
+    train_digest: str = ""
+    test_digest: str = ""
+    labels: list[int] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+
+
+class Settings(_Model):
+    """What every record of a run shares; a directory is only continued with equal settings."""
+
+    regimes: list[str]
+    seeds: list[int]
+    probes: list[dict[str, Any]]
+    engine: str
+    dtype: str
+
+
+class Phase(_Model):
+    """Time spent in one phase, and the highest memory use of the process by its end, in bytes."""
+
+    seconds: float = 0.0
+    peak_memory: int | None = None
+    peak_device_memory: int | None = None
+
+
+class Session(_Model):
+    """One command that worked on the directory; a run that was interrupted has several."""
+
+    started: str
+    finished: str | None = None
+    command: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    devices: list[str] = Field(default_factory=list)
+    phases: dict[str, Phase] = Field(default_factory=dict)
+
+
+class RunMeta(_Model):
+    """The whole of ``run.json``."""
+
+    geneb_type: str = RUN_TYPE
+    geneb_version: int = RUN_VERSION
+    suite: SuiteMeta
+    settings: Settings
+    encoders: list[EncoderMeta] = Field(default_factory=list)
+    tasks: dict[str, TaskMeta] = Field(default_factory=dict)
+    sessions: list[Session] = Field(default_factory=list)
+    hashes: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last command on this directory came to its end."""
+        return bool(self.sessions) and self.sessions[-1].finished is not None
+
+    def encoder(self, digest: str) -> EncoderMeta | None:
+        """The encoder with this digest."""
+        return next((e for e in self.encoders if e.digest == digest), None)
+
+
+def parse_meta(text: str, where: str) -> RunMeta:
+    """Read ``run.json``.
+
+    Raises:
+        RunError: it is damaged, is no run, or was written by a newer version.
+    """
+    try:
+        raw = json.loads(text)
+        kind, number = raw["geneb_type"], int(raw["geneb_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            "this file is not the description of a run",
+            where=where,
+            cure="name the folder that --out was given",
+        ) from error
+    if kind != RUN_TYPE:
+        raise RunError(f"this describes a {kind!r}, not a run", where=where)
+    if number > RUN_VERSION:
+        raise RunError(
+            f"the run has version {number}; this package reads up to {RUN_VERSION}",
+            where=where,
+            cure="install a newer geneb_jax",
+        )
+    try:
+        return RunMeta.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"a key of the run is wrong: {first['msg']}", where=f"{where}, key {place}") from error
+
+
+def differing_setting(old: RunMeta, new: RunMeta) -> str | None:
+    """The first setting in which two runs differ, in words, or None."""
+    pairs: list[tuple[str, object, object]] = [
+        ("suite", f"{old.suite.name} {old.suite.version}", f"{new.suite.name} {new.suite.version}"),
+        *((name, getattr(old.settings, name), getattr(new.settings, name)) for name in Settings.model_fields),
+    ]
+    for name, before, asked in pairs:
+        if before != asked:
+            return f"its {name} is {_short(before)}, and you asked for {_short(asked)}"
+    return None
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(f"{v.get('name', 'probe')} with C = {v.get('C')}" for v in value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a number; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    found["geneb_jax"] = __version__
+    return found
+
+
+def without_paths(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with every absolute path cut down to its last part."""
+    cleaned = []
+    for argument in arguments:
+        option, sign, value = argument.partition("=")
+        if argument.startswith("-") and sign:
+            cleaned.append(f"{option}={_name_only(value)}")
+        else:
+            cleaned.append(_name_only(argument))
+    return cleaned
+
+
+def _name_only(text: str) -> str:
+    path = PurePath(text)
+    return path.name if path.is_absolute() or text.startswith("~") or ".." in path.parts else text
+
+
+def probe_settings(specs: Sequence[Any]) -> list[dict[str, Any]]:
+    """Every setting of each probe, with its name and digest."""
+    return [{"name": s.name, "digest": s.digest, **dataclasses.asdict(s)} for s in specs]
