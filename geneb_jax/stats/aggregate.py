@@ -1,0 +1,242 @@
+"""From records to scores: the mean over draws first, then categories, macro and micro, as GENEB defines them.
+
+- The score of a task is the mean over its draws (five seeds in GENEB).
+- A category's score is the mean over its tasks; **macro** is the mean of the categories, **micro** of the
+tasks. - A suite of which some tasks have no score is *partial*: macro and micro are over what is there, and
+the aggregate
+  names what is missing. Partial aggregates of different tasks must not be compared.
+- The spread of an aggregate is the standard deviation (ddof 1) of the same aggregate computed draw by draw.
+At full
+  data there is none: lbfgs ignores the seed, so the five fits are one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from geneb_jax.status import Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Metric = Literal["mcc", "accuracy", "macro_f1"]
+METRICS: Final[tuple[Metric, ...]] = ("mcc", "accuracy", "macro_f1")
+FLOOR_FAMILY: Final = "kmer"
+
+
+@dataclass(frozen=True, order=True)
+class Series:
+    """What is compared with what: one encoder under one probe, engine and precision."""
+
+    encoder: str
+    encoder_digest: str
+    probe: str
+    probe_digest: str
+    C: float
+    engine: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """One series on one task in one regime: `draws` holds the metric per seed, None where there is no score."""
+
+    series: Series
+    regime: str
+    task: str
+    category: str
+    draws: Mapping[int, float | None]
+    statuses: Mapping[Status, int]
+    message: str = ""
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the draws that have a score; None when none has."""
+        values = [v for v in self.draws.values() if v is not None]
+        return float(np.mean(values)) if values else None
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over draws (ddof 1); None at full data and for fewer than two scores."""
+        values = [v for v in self.draws.values() if v is not None]
+        return None if self.regime == "full" or len(values) < 2 else float(np.std(values, ddof=1))
+
+    @property
+    def marks(self) -> str:
+        """The signs of every status that occurs among the draws."""
+        return "".join(dict.fromkeys(s.mark for s in sorted(self.statuses) if s.mark))
+
+
+@dataclass(frozen=True)
+class CategoryScore:
+    """Mean over the tasks of a category that have a score, and how many of its tasks those are."""
+
+    mean: float
+    num_tasks: int
+    num_in_suite: int
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One series in one regime over a whole suite, or over the part of it that has scores."""
+
+    series: Series
+    regime: str
+    macro: float | None
+    micro: float | None
+    categories: Mapping[str, CategoryScore]
+    num_tasks: int
+    num_in_suite: int
+    num_categories_in_suite: int
+    missing: tuple[str, ...]
+    macro_std: float | None = None
+    micro_std: float | None = None
+    gain: float | None = None
+    statuses: Mapping[Status, int] = field(default_factory=dict)
+
+    @property
+    def partial(self) -> bool:
+        """Whether some task of the suite has no score."""
+        return bool(self.missing)
+
+
+def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
+    """One score per (series, regime, task), in the order in which they first occur in the records."""
+    columns = [
+        "encoder", "encoder_digest", "probe", "probe_digest", "C", "engine", "dtype",
+        "regime", "task", "category", "seed", "status", "message", metric,
+    ]  # fmt: skip
+    grouped: dict[tuple[Series, str, str], list[dict[str, object]]] = {}
+    for row in records.select(columns).to_pylist():
+        series = Series(*(row[name] for name in columns[:7]))
+        grouped.setdefault((series, row["regime"], row["task"]), []).append(row)
+    labels = {s.label: s for s in Status}
+    return [
+        TaskScore(
+            series=series,
+            regime=regime,
+            task=task,
+            category=str(rows[0]["category"]),
+            draws={int(str(r["seed"])): _number(r[metric]) for r in rows},
+            statuses=Counter(labels[str(r["status"])] for r in rows if r["status"] in labels),
+            message=next((str(r["message"]) for r in rows if r["message"]), ""),
+        )
+        for (series, regime, task), rows in grouped.items()
+    ]
+
+
+def aggregate(
+    scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: Iterable[str] = ()
+) -> list[Aggregate]:
+    """Categories, macro and micro of every series and regime, best macro first within a regime.
+
+    `suite` maps every task of the suite to its category: the denominator. `floors` are digests of the k-mer
+    encoders; the best of them in a regime, over the same tasks and under the same probe, is what `gain`
+    counts from.
+    """
+    grouped: dict[tuple[Series, str], list[TaskScore]] = {}
+    for score in scores:
+        grouped.setdefault((score.series, score.regime), []).append(score)
+    found = [_aggregate_one(series, regime, tasks, suite) for (series, regime), tasks in grouped.items()]
+    found = _with_gains(found, set(floors))
+    order = {regime: i for i, regime in enumerate(dict.fromkeys(regime for _, regime in grouped))}
+    return sorted(found, key=lambda a: (order[a.regime], a.macro is None, -(a.macro or 0.0)))
+
+
+def category_means(values: Mapping[str, float], categories: Mapping[str, str]) -> dict[str, float]:
+    """Mean of task values per category, categories in the order of `categories`."""
+    members: dict[str, list[float]] = {}
+    for task, category in categories.items():
+        if task in values:
+            members.setdefault(category, []).append(values[task])
+    return {category: float(np.mean(v)) for category, v in members.items()}
+
+
+def macro_micro(values: Mapping[str, float], categories: Mapping[str, str]) -> tuple[float, float] | None:
+    """(mean of category means, mean of tasks) of task values; None when there are none."""
+    means = category_means(values, categories)
+    if not means:
+        return None
+    return float(np.mean(list(means.values()))), float(
+        np.mean([values[t] for t in categories if t in values])
+    )
+
+
+def _aggregate_one(
+    series: Series, regime: str, tasks: Iterable[TaskScore], suite: Mapping[str, str]
+) -> Aggregate:
+    scored = {t.task: t for t in tasks}
+    # tasks that the suite no longer lists still count, under the category they were recorded with
+    categories = {**suite, **{t.task: t.category for t in scored.values() if t.task not in suite}}
+    values = {name: t.mean for name, t in scored.items()}
+    present = {name: v for name, v in values.items() if v is not None}
+    total = Counter(categories.values())
+    count = Counter(categories[name] for name in present)
+    both = macro_micro(present, categories)
+    spread = _spread(regime, [scored[name] for name in present], categories)
+    statuses: Counter[Status] = Counter()
+    for score in scored.values():
+        statuses.update(score.statuses)
+    return Aggregate(
+        series=series,
+        regime=regime,
+        macro=both[0] if both else None,
+        micro=both[1] if both else None,
+        categories={
+            name: CategoryScore(mean, count[name], total[name])
+            for name, mean in category_means(present, categories).items()
+        },
+        num_tasks=len(present),
+        num_in_suite=len(categories),
+        num_categories_in_suite=len(total),
+        missing=tuple(name for name in categories if name not in present),
+        macro_std=spread[0] if spread else None,
+        micro_std=spread[1] if spread else None,
+        statuses=dict(statuses),
+    )
+
+
+def _spread(
+    regime: str, scores: list[TaskScore], categories: Mapping[str, str]
+) -> tuple[float, float] | None:
+    """Standard deviation over draws of (macro, micro), over the draws that every task has."""
+    if regime == "full" or not scores:
+        return None
+    complete = [{seed for seed, v in t.draws.items() if v is not None} for t in scores]
+    seeds = set.intersection(*complete)
+    if len(seeds) < 2:
+        return None
+    per_draw = [
+        macro_micro({t.task: float(t.draws[seed] or 0.0) for t in scores}, categories)
+        for seed in sorted(seeds)
+    ]
+    macro, micro = np.std(np.asarray(per_draw, dtype=np.float64), axis=0, ddof=1)
+    return float(macro), float(micro)
+
+
+def _with_gains(found: list[Aggregate], floors: set[str]) -> list[Aggregate]:
+    from dataclasses import replace
+
+    result = []
+    for one in found:
+        rivals = [
+            other.macro
+            for other in found
+            if other.series.encoder_digest in floors
+            and other.regime == one.regime
+            and other.series.probe_digest == one.series.probe_digest
+            and (other.series.engine, other.series.dtype) == (one.series.engine, one.series.dtype)
+            and other.missing == one.missing
+            and other.macro is not None
+        ]
+        result.append(one if one.macro is None or not rivals else replace(one, gain=one.macro - max(rivals)))
+    return result
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
