@@ -212,8 +212,8 @@ class EmbeddingStore:
         self._require_writer()
         splits.check(split, self.num_rows, self.path)
         with files.interrupt_later(), files.writing(self.path, 16 * len(split)):
-            wrote = splits.write(self.root, self.key, split, self._entries())
-        self._splits = None
+            wrote, entry = splits.write(self.root, self.key, split, self._entries())
+            self._entries()[entry.name] = entry
         return wrote
 
     def close(self) -> None:
@@ -242,6 +242,10 @@ class EmbeddingStore:
     def tasks(self) -> list[str]:
         """Ids of the tasks with at least one finished split, sorted."""
         return sorted({t for t, _ in self._entries()})
+
+    def data_digest(self, task_id: str, split: str) -> str:
+        """Digest of the data that a split's index was made from. Raises as `split` does."""
+        return str(splits.find(self._entries(), task_id, split, self.path).attributes["data_digest"])
 
     def verify(self) -> list[Fault]:
         """Read everything and compare it with its checksums; empty when the element is sound."""

@@ -121,8 +121,13 @@ def out_of_range(rows: NDArray[np.int64], num_rows: int) -> str | None:
     )
 
 
-def write(root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, str], Entry]) -> bool:
-    """Write an index unless the same one is there and readable. The attributes, written last, finish it."""
+def write(
+    root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, str], Entry]
+) -> tuple[bool, Entry]:
+    """Write an index unless the same one is there and readable; returns whether, and the one in force.
+
+    The attributes, written last, finish it.
+    """
     old = entries.get((split.task_id, split.split))
     rows = np.ascontiguousarray(split.rows, dtype="<i8")
     labels = np.ascontiguousarray(split.labels, dtype="<i8")
@@ -130,11 +135,11 @@ def write(root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, s
     if old is not None and {**old.attributes, "generation": 0} == {**attributes, "generation": 0}:
         try:
             read(root, key, old)
-            return False
+            return False, old
         except StoreError:
             pass  # the same index, damaged since: a new generation heals it
     attributes["generation"] = old.generation + 1 if old else 1
-    attributes["checksum"] = sha256(canonical_json(attributes, where=split.task_id))
+    checksum = sha256(canonical_json(attributes, where=split.task_id))
     folder = split_folder(split.task_id, split.split, attributes["generation"])
     name = f"{key}/splits/{folder}"
     path = root / name
@@ -143,11 +148,11 @@ def write(root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, s
     arrays.create_ints(root, f"{name}/rows", rows, "rows")
     arrays.create_ints(root, f"{name}/labels", labels, "labels")
     files.sync_files(sorted(p for p in path.rglob("*") if p.is_file()))
-    arrays.put_attributes(root, name, attributes)
+    arrays.put_attributes(root, name, {**attributes, "checksum": checksum})
     files.sync_files([path / "zarr.json", path])
     if old is not None:
         remove(root / key / "splits" / old.folder)
-    return True
+    return True, Entry(folder, attributes)
 
 
 def read(root: Path, key: str, entry: Entry) -> SplitIndex:
