@@ -140,8 +140,10 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     columns = (TextColumn("auditing"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[name]}"), console=console, transient=True) as bar:
-        handle = bar.add_task("audit", total=total, name="", visible=console.is_terminal)
+    last = TextColumn("{task.fields[name]}", markup=False)
+    # in a log a bar is noise
+    with Progress(*columns, last, console=console, transient=True, disable=not console.is_terminal) as bar:
+        handle = bar.add_task("audit", total=total, name="")
         yield lambda task_id: bar.update(handle, advance=1, name=task_id)
 
 

@@ -89,6 +89,9 @@ def _label_error(table: Table, column: Any, row: int, where: str) -> DataError:
         return DataError(
             f"the label is missing ({value!r})", where=where, cure="fill it in, or remove the row"
         )
+    if value.removeprefix("-").isdecimal():
+        what = f"the label {_short(value)} is too large a number"
+        return DataError(what, where=where, cure="number the classes 0, 1, 2 …")
     # rows around the first that fails tell which kind of task this file holds
     start = max(0, row - _SAMPLE // 2)
     labels = column.slice(start, _SAMPLE).to_pylist()

@@ -181,7 +181,7 @@ def _invalid(path: Path, raw: dict[str, Any], error: ValidationError) -> DataErr
         "extra_forbidden": "is not a key that a suite file has",
         "string_pattern_mismatch": f"is {fault['input']!r}; use letters, digits and . _ + - only",
     }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-    more = f" ({error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     where = f"{path}, key {key}" if key else str(path)
     cure = "the keys are explained by `python -m pydoc geneb_jax.task.suitefile`"
     subject = "the suite file" if not key else f"the key {key}"
