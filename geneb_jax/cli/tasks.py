@@ -88,38 +88,40 @@ def _print_listing(suite: Suite, present: dict[str, bool | None]) -> None:
     categories = len({category for category, _ in groups})
     noun = "category" if categories == 1 else "categories"
     count = f"{_plural(len(suite.tasks), 'task')} in {categories} {noun}"
-    console.print(f"[bold]Suite {suite.name}[/bold]: {count}")
-    console.print(
-        f"source {suite.source}" + ("" if suite.version in suite.source else f", version {suite.version}")
-    )
+    version = "" if suite.version in suite.source else f", version {suite.version}"
+    console.print(Text.assemble((f"Suite {suite.name}", "bold"), f": {count}"))
+    console.print(Text(f"source {suite.source}{version}"), soft_wrap=True)
     if present:
         console.print(
             f"data here: {sum(p is True for p in present.values())} of {_plural(len(present), 'task')}"
         )
     console.print()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    # the longest GENEB id has 82 letters: every column of padding counts in a window of 100
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("task id", overflow="fold")
     for name in ("classes", "train", "test"):
         table.add_column(name, justify="right", no_wrap=True)
     if present:
         table.add_column("data", no_wrap=True)
-    borrowed = False
+    marks: set[str] = set()
     for group in groups:
         title = group[0] + (f" · {group[1]}" if group[1] else "")
         table.add_row(Text(title, style="bold"))
         for info in suite.tasks:
             if (info.category, info.source_suite) == group:
                 cells = _sizes(info)
-                borrowed |= any(cell.startswith("~") for cell in cells)
+                marks |= {cell[0] for cell in cells}
                 here = [("yes" if present[info.id] else "no")] if present else []
-                table.add_row(Text("  " + info.id), *cells, *here)
+                table.add_row(Text(info.id), *cells, *here)
     console.print(table)
-    if borrowed:
-        console.print(
-            "\n~ stated for the collection that the task was drawn from, not counted in the task's own files"
-            "\n– not stated anywhere; `geneb tasks --audit` counts the files themselves",
-            style="dim",
-        )
+    notes = {
+        "~": "stated for the collection that the task was drawn from, not counted in the task's own files",
+        "–": "not stated anywhere; --audit reads the files and counts",
+    }
+    if marks & set(notes):
+        console.print()
+    for mark in sorted(marks & set(notes), reverse=True):
+        console.print(Text(f"{mark} {notes[mark]}", style="dim"))
 
 
 def _sizes(info: TaskInfo) -> list[str]:
@@ -181,7 +183,7 @@ def _print_audit(suite: Suite, report: SuiteAudit) -> None:
     console = _console()
     good = [task for task in report.tasks if task.problem is None]
     labels = {info.id: info.label for info in suite.tasks}
-    console.print(f"[bold]Audit of suite {report.suite}[/bold], version {report.version}")
+    console.print(Text.assemble((f"Audit of suite {report.suite}", "bold"), f", version {report.version}"))
     tally = [f"{len(good)} of {_plural(len(suite.tasks), 'task')} audited"]
     tally += [f"{len(report.absent)} without data here"] if report.absent else []
     tally += [f"[red]{len(report.failed)} could not be read[/red]"] if report.failed else []

@@ -36,15 +36,34 @@ _SPLIT_WORDS: Final[Mapping[str, str]] = {
 class TaskFiles:
     """The files of one task: one per split, or under the key ``data`` a single file with a split column.
 
+    Without ``paths`` they are what ``folder`` holds in the official layout, looked up when the task is read.
     ``label_map`` turns class names into integers; rows whose label is in ``skip_labels`` are left out.
     """
 
-    paths: Mapping[str, Path]
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    folder: Path | None = None
     text: tuple[str, ...] = _TEXT_NAMES
     label: str = "label"
     split: str = "split"
     label_map: Mapping[str, int] = field(default_factory=dict)
     skip_labels: tuple[str, ...] = ()
+
+    def found(self) -> Mapping[str, Path]:
+        """The paths, looked up in the folder if need be. Raises DataError when a split has two files."""
+        return find_files(self.folder) if self.folder is not None and not self.paths else self.paths
+
+    def present(self) -> bool:
+        """Whether the named files exist, or the folder has any."""
+        if self.folder is not None and not self.paths:
+            return has_files(self.folder)
+        return all(path.is_file() for path in self.paths.values())
+
+
+def has_files(folder: Path) -> bool:
+    """Whether a folder holds at least one data file of a task."""
+    return any(
+        (folder / f"{name}{suffix}").is_file() for name in (*SPLIT_NAMES, SINGLE) for suffix in SUFFIXES
+    )
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -64,26 +83,27 @@ def read_files(info: TaskInfo, files: TaskFiles, source: str) -> Task:
     """Read and check a task from its files. Raises DataError or MissingDataError."""
     from geneb_jax.task.check import checked_task
 
-    if SINGLE in files.paths:
-        if len(files.paths) > 1:
-            others = ", ".join(path.name for name, path in files.paths.items() if name != SINGLE)
-            what = f"the task has {files.paths[SINGLE].name} with a split column and also {others}"
-            raise DataError(what, where=str(files.paths[SINGLE].parent), cure="keep one or the other")
-        splits = _read_single(files)
+    paths = files.found()
+    if SINGLE in paths:
+        if len(paths) > 1:
+            others = ", ".join(path.name for name, path in paths.items() if name != SINGLE)
+            what = f"the task has {paths[SINGLE].name} with a split column and also {others}"
+            raise DataError(what, where=str(paths[SINGLE].parent), cure="keep one or the other")
+        splits = _read_single(paths[SINGLE], files)
         notes: list[str] = []
     else:
-        missing = [name for name in ("train", "test") if name not in files.paths]
+        missing = [name for name in ("train", "test") if name not in paths]
         if missing:
-            have = ", ".join(path.name for path in files.paths.values()) or "no data file"
-            folder = next((path.parent for path in files.paths.values()), None)
+            have = ", ".join(path.name for path in paths.values()) or "no data file"
+            folder = next((path.parent for path in paths.values()), files.folder)
             what = f"task {info.id!r} has no {' and no '.join(missing)} split"
             cure = f"add {missing[0]}.csv (or .csv.gz, .parquet) beside {have}"
             raise MissingDataError(what, where=str(folder) if folder else None, cure=cure)
         splits, notes = {}, []
-        for name, path in files.paths.items():
+        for name, path in paths.items():
             splits[name], found = _read_split(name, path, files)
             notes += found
-    where = str(files.paths.get("train", files.paths.get(SINGLE)))
+    where = str(paths.get("train", paths.get(SINGLE)))
     return checked_task(info, splits, source, where, tuple(notes))
 
 
@@ -108,13 +128,12 @@ def _read_split(name: str, path: Path, files: TaskFiles) -> tuple[Split, list[st
     return _split(name, table, np.arange(table.num_rows), files), notes
 
 
-def _read_single(files: TaskFiles) -> dict[str, Split]:
+def _read_single(path: Path, files: TaskFiles) -> dict[str, Split]:
     """The splits of a single file with a split column."""
     import pyarrow.compute as pc
 
     from geneb_jax.task.table import read_table
 
-    path = files.paths[SINGLE]
     table = read_table(path, text=files.text, label=files.label, split=files.split)
     if "split" not in table.columns:
         what = f"a single file for all splits needs a column {files.split!r} that says train, test or dev"
@@ -164,7 +183,7 @@ class FolderReader:
     def folder(self, task_id: str) -> Path | None:
         """The folder that holds the task's files, if any."""
         for folder in (self.root / "tasks" / task_id, self.root / task_id):
-            if folder.is_dir() and find_files(folder):
+            if has_files(folder):
                 return folder
         return None
 
@@ -179,7 +198,7 @@ class FolderReader:
             what = f"the data folder has no files for task {info.id!r}"
             expected = self.root / "tasks" / info.id / "{train,test}.csv"
             raise MissingDataError(what, where=f"looked for {expected}", cure=self.cure)
-        return read_files(info, TaskFiles(find_files(folder)), self.source)
+        return read_files(info, TaskFiles(folder=folder), self.source)
 
 
 @dataclass(frozen=True)
@@ -190,8 +209,8 @@ class FilesReader:
     source: str
 
     def present(self, info: TaskInfo) -> bool:
-        """Whether every file of the task exists."""
-        return all(path.is_file() for path in self.files[info.id].paths.values())
+        """Whether the task's files are there."""
+        return self.files[info.id].present()
 
     def read(self, info: TaskInfo) -> Task:
         """Read one task. Raises DataError or MissingDataError."""
@@ -205,7 +224,7 @@ def task_folders(root: Path) -> dict[str, Path]:
             names = sorted(
                 path for path in base.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
             )
-            found = {path.name: path for path in names if find_files(path)}
+            found = {path.name: path for path in names if has_files(path)}
             if found:
                 return found
     return {}

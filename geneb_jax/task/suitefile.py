@@ -45,7 +45,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from geneb_jax.errors import DataError, MissingDataError
-from geneb_jax.task.files import SINGLE, FilesReader, TaskFiles, find_files, task_folders
+from geneb_jax.task.files import SINGLE, FilesReader, TaskFiles, task_folders
 from geneb_jax.task.info import UNCATEGORISED, Suite, TaskInfo
 
 SUITE_FILE: Final = "suite.toml"
@@ -139,7 +139,7 @@ def suite_from_folder(root: Path) -> Suite:
     for task_id, folder in found.items():
         if task_id not in files:
             infos.append(TaskInfo(task_id, task_id))
-            files[task_id] = TaskFiles(find_files(folder))
+            files[task_id] = TaskFiles(folder=folder)
     return Suite(name, version, source, tuple(infos), FilesReader(files, source))
 
 
@@ -194,6 +194,8 @@ def _entries(
     """Task records and their files; a task without paths takes its folder under ``base``."""
     infos, files = [], {}
     for task in entry.task:
+        folder = None
+        paths: dict[str, Path] = {}
         if task.file is not None:
             paths = {SINGLE: base / task.file}
         elif task.train is not None:
@@ -206,9 +208,9 @@ def _entries(
                 raise MissingDataError(
                     what, where=str(base), cure="name train and test, or put the folder there"
                 )
-            paths = find_files(folder)
         files[task.id] = TaskFiles(
             paths,
+            folder=folder,
             text=(task.text_column,) if task.text_column else ("text", "sequence"),
             label=task.label_column,
             split=task.split_column,

@@ -155,7 +155,7 @@ def test_fetches_once_then_needs_no_network(hub: Hub, tmp_path: Path) -> None:
     asked = len(hub.requests)
     # cached: by the variable, by the argument, and with nothing at the other end
     for options in ({"HF_HUB_OFFLINE": "1"}, {"offline": True}, {}):
-        again, _ = load(tmp_path, "http://127.0.0.1:9", TASK, **options)  # type: ignore[arg-type]
+        again, _ = load(tmp_path, "http://127.0.0.1:9", TASK, **options)
         assert again == first
     assert len(hub.requests) == asked
 
