@@ -89,6 +89,23 @@ class Run:
             )
         return cls(folder, meta, _ordered(_all_records(folder), meta))
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether some record has no score, or one that says nothing about the encoder."""
+        by_label = {s.label: s for s in Status}
+        found = {by_label[label] for label in self.records["status"].to_pylist() if label in by_label}
+        return any(s.is_degenerate or not s.has_score for s in found)
+
+    @property
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """Per encoder the tasks of the suite of which it has no record, where there are any."""
+        columns = self.records.select(["encoder", "task"]).to_pydict()
+        held: dict[str, set[str]] = {}
+        for encoder, task in zip(columns["encoder"], columns["task"], strict=True):
+            held.setdefault(encoder, set()).add(task)
+        absent = {e: tuple(t for t in self.meta.suite.categories if t not in held[e]) for e in held}
+        return {encoder: tasks for encoder, tasks in absent.items() if tasks}
+
     def predictions(self, record_id: str) -> Predictions | None:
         """The test rows of one record, or None where the record has no score.
 

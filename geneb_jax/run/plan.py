@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,8 +59,14 @@ class DataCheck:
                 )
 
 
-def open_elements(stores: Sequence[str | os.PathLike[str]]) -> list[tuple[str, EmbeddingStore]]:
-    """Every element of every store, with the store's name. Raises StoreError when there is none."""
+def open_elements(
+    stores: Sequence[str | os.PathLike[str]], encoders: Collection[str] | None = None
+) -> list[tuple[str, EmbeddingStore]]:
+    """Every element of every store (of these encoders, by digest), with the store's name.
+
+    Raises:
+        StoreError: a store is damaged, or holds nothing.
+    """
     found = []
     for path in stores:
         elements = open_store(path).elements()
@@ -70,7 +76,8 @@ def open_elements(stores: Sequence[str | os.PathLike[str]]) -> list[tuple[str, E
                 where=str(path),
                 cure="embed something first: `geneb embed ENCODER --store …`",
             )
-        found += [(Path(path).resolve().name, element) for element in elements]
+        wanted = [e for e in elements if encoders is None or e.manifest.digest in encoders]
+        found += [(Path(path).resolve().name, element) for element in wanted]
     return found
 
 

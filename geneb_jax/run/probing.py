@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, Literal, get_args
@@ -34,7 +34,7 @@ from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
 
 Engine = Literal["jax", "sklearn", "sklearn-optimum"]
-ENGINES: Final[tuple[str, ...]] = get_args(Engine)
+ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 
 FitTask = Callable[[NumpyFloat, NumpyInt, NumpyFloat, NumpyInt, Sequence[Lane]], list[LaneResult]]
 
@@ -52,13 +52,15 @@ def probe(
     dtype: Dtype = "float32",
     progress: bool = True,
     command: Sequence[str] = (),
+    encoders: Collection[str] | None = None,
 ) -> Run:
     """Fit and score every probe of every (encoder, task) pair of the stores, into the run directory `out`.
 
     `suite` None takes the suite that the stores say they were made from. `tasks` are globs on task ids; a
     task of the suite that no store holds is left out, and every aggregate says so. A pair that cannot be
     probed gets records that say why, and the others run on. A directory that an interrupted command left is
-    continued. `command` is what the user typed, for the protocol in ``run.json``.
+    continued. `command` is what the user typed, for the protocol in ``run.json``. `encoders` are the digests of
+    the only encoders to probe, where a store holds more.
 
     Raises:
         UsageError: an empty or contradictory list of regimes, seeds or probes.
@@ -71,7 +73,7 @@ def probe(
         raise UsageError(f"there is no engine called {engine!r}", cure=f"use {', '.join(ENGINES)}")
     if engine != "jax":
         dtype = "float64"
-    named = plan.open_elements(stores)
+    named = plan.open_elements(stores, encoders)
     elements = [element for _, element in named]
     whole = plan.resolve_suite(suite, elements)
     chosen = whole.select(list(tasks or ()))

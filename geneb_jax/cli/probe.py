@@ -1,0 +1,80 @@
+"""``geneb probe``: fit and score the probes of one or more stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geneb_jax.cli.options import (
+    conclude,
+    make_specs,
+    probe_options,
+    split_list,
+    split_numbers,
+    suite_options,
+    typed_command,
+)
+from geneb_jax.errors import ExitCode
+from geneb_jax.probe.spec import Dtype
+
+
+@click.command()
+@click.argument("stores", nargs=-1, required=True, metavar="STORE…")
+@suite_options(required=False)
+@probe_options
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN",
+              help="Run directory; an interrupted one is continued.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    stores: tuple[str, ...],
+    suite_name: str | None,
+    data: Path | None,
+    patterns: tuple[str, ...],
+    regimes: str,
+    seeds: str,
+    penalties: str,
+    standardize: bool,
+    balanced: bool,
+    engine: str,
+    x64: bool,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Fit and score the probes of every task in one or more stores, and print the leaderboard.
+
+    Exit status: 4 when some records are degenerate or failed; they say why in the table and in
+    records.parquet.
+    """
+    from geneb_jax.run.probing import ENGINES, probe
+    from geneb_jax.task import load_suite
+
+    suite = None
+    if suite_name is not None or data is not None:
+        suite = load_suite(suite_name or "geneb", data=data)
+    dtype: Dtype = "float64" if x64 else "float32"
+    run = probe(
+        stores,
+        suite,
+        out,
+        tasks=split_list(patterns),
+        regimes=split_list(regimes),
+        seeds=split_numbers(seeds, int, "--seeds"),
+        specs=make_specs(penalties, standardize=standardize, balanced=balanced),
+        engine=ENGINES[ENGINES.index(engine)],
+        dtype=dtype,
+        progress=not as_json,
+        command=typed_command(),
+    )
+    code = conclude(run, as_json=as_json)
+    if not as_json:
+        print_missing(run.missing)
+    return code or int(ExitCode.DONE)
+
+
+def print_missing(missing: dict[str, tuple[str, ...]], few: int = 3) -> None:
+    """Say which tasks of the suite each encoder has no record of, the first few by name."""
+    for encoder, tasks in missing.items():
+        more = f" … ({len(tasks) - few} more; --json lists them all)" if len(tasks) > few else ""
+        count = f"{len(tasks)} task{'s' * (len(tasks) != 1)}"
+        click.echo(f"not in the store for {encoder}: {count}: {', '.join(tasks[:few])}{more}")

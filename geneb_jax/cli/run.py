@@ -1,0 +1,78 @@
+"""``geneb run``: embed, probe and report in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geneb_jax.cli.options import (
+    conclude,
+    make_specs,
+    probe_options,
+    split_list,
+    split_numbers,
+    suite_options,
+    typed_command,
+)
+from geneb_jax.cli.probe import print_missing
+from geneb_jax.errors import ExitCode
+from geneb_jax.probe.spec import Dtype
+
+
+@click.command()
+@click.argument("encoders", nargs=-1, required=True, metavar="ENCODER…")
+@suite_options(required=True)
+@probe_options
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN",
+              help="Run directory; an interrupted one is continued.")  # fmt: skip
+@click.option("--store", type=click.Path(path_type=Path), metavar="STORE",
+              help="Where the embeddings are kept. Default: RUN/store.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    encoders: tuple[str, ...],
+    suite_name: str,
+    data: Path | None,
+    patterns: tuple[str, ...],
+    regimes: str,
+    seeds: str,
+    penalties: str,
+    standardize: bool,
+    balanced: bool,
+    engine: str,
+    x64: bool,
+    out: Path,
+    store: Path | None,
+    as_json: bool,
+) -> int:
+    """Embed a suite with each ENCODER (kmer:6, onehot, hf:org/name, module:Class …), probe it and report.
+
+    Sequences and fits that are there already are not computed again, so the same command resumes. For
+    encoders with options of their own use `geneb embed` and `geneb probe`.
+    """
+    from geneb_jax.run.probing import ENGINES
+    from geneb_jax.run.whole import embed_and_probe
+    from geneb_jax.task import load_suite
+
+    dtype: Dtype = "float64" if x64 else "float32"
+    suite = load_suite(suite_name, data=data)
+    result = embed_and_probe(
+        encoders,
+        suite,
+        out,
+        store=store,
+        tasks=split_list(patterns),
+        regimes=split_list(regimes),
+        seeds=split_numbers(seeds, int, "--seeds"),
+        specs=make_specs(penalties, standardize=standardize, balanced=balanced),
+        engine=ENGINES[ENGINES.index(engine)],
+        dtype=dtype,
+        progress=not as_json,
+        command=typed_command(),
+    )
+    code = conclude(result.run, as_json=as_json)
+    if not as_json:
+        print_missing(result.run.missing)
+        for line in result.problems:
+            click.echo(line, err=True)
+    return int(ExitCode.SOME_FAILED) if result.problems else code

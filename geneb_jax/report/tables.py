@@ -1,0 +1,326 @@
+"""The tables of a run, for the terminal: leaderboards, tasks, what the signs mean, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from geneb_jax.run.directory import Run
+from geneb_jax.run.meta import Phase
+from geneb_jax.stats.aggregate import (
+    FLOOR_FAMILY,
+    METRICS,
+    Aggregate,
+    Metric,
+    Series,
+    TaskScore,
+    aggregate,
+    task_scores,
+)
+from geneb_jax.status import Status
+
+_T = TypeVar("_T")
+
+METRIC_LINES: Final[Mapping[str, str]] = {
+    "mcc": "Scores are MCC (Matthews correlation): 1 is perfect, 0 as good as guessing, -1 always wrong.",
+    "accuracy": "Scores are accuracy: the share of test sequences given their true class.",
+    "macro_f1": "Scores are macro-F1: the mean over classes of the F1 score, 1 is perfect.",
+}
+WIDTH_WHEN_PIPED: Final = 100
+_FEW_TASKS = 24
+_CATEGORY_COLUMNS = 5
+_ENCODER_COLUMNS = 4
+
+
+class Board:
+    """Everything that the tables and the JSON show, computed once from a run."""
+
+    def __init__(self, run: Run, metric: Metric = "mcc") -> None:
+        self.run = run
+        self.metric: Metric = metric
+        self.scores = task_scores(run.records, metric)
+        floors = [e.digest for e in run.meta.encoders if e.family == FLOOR_FAMILY]
+        self.aggregates = aggregate(self.scores, run.meta.suite.categories, floors=floors)
+        self.regimes = list(dict.fromkeys(a.regime for a in self.aggregates))
+        self.series = list(dict.fromkeys(a.series for a in self.aggregates))
+        self.statuses: Counter[Status] = Counter()
+        for one in self.aggregates:
+            self.statuses.update(one.statuses)
+
+    def name(self, series: Series) -> str:
+        """Name of a series: its encoder, and whatever else tells it from the others of this run."""
+        parts = [series.encoder]
+        twins = {s.encoder_digest for s in self.series if s.encoder == series.encoder}
+        parts += [f"#{series.encoder_digest[:6]}"] if len(twins) > 1 else []
+        parts += [series.probe] if len({s.probe for s in self.series}) > 1 else []
+        parts += [f"C={series.C:g}"] if len({s.C for s in self.series}) > 1 else []
+        return " ".join(parts)
+
+
+def console() -> Console:
+    """A console for listings; in a pipe it does not fold at 80 columns."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=WIDTH_WHEN_PIPED)
+
+
+def print_report(
+    run: Run, to: Console | None = None, *, metric: Metric = "mcc", tasks: bool | None = None
+) -> None:
+    """Print the leaderboards, the tasks (by default if they are few), the legend, and where the time went."""
+    to = to or console()
+    board = Board(run, metric)
+    to.print()
+    to.print(Text(_headline(board), style="bold"))
+    to.print(METRIC_LINES[metric])
+    few = [r for r in board.regimes if r != "full"]
+    if few:
+        to.print("In the few-shot regimes a score is the mean over random draws, ± their standard deviation.")
+    for line in partial_lines(board):
+        to.print(Text(line, style="yellow"))
+    for regime in board.regimes:
+        to.print()
+        to.print(Text(_regime_line(regime, run.meta.settings.seeds), style="bold"))
+        for table in _leaderboard(board, regime):
+            to.print(table)
+    scored_tasks = list(dict.fromkeys(s.task for s in board.scores))
+    if tasks or (tasks is None and len(scored_tasks) <= _FEW_TASKS):
+        to.print()
+        to.print(Text("Tasks", style="bold"))
+        for table in _task_tables(board, scored_tasks):
+            to.print(table)
+    legend = list(_legend(board))
+    if legend:
+        to.print()
+        for line in legend:
+            to.print(line, style="dim")
+    warned = {task: meta.warnings for task, meta in run.meta.tasks.items() if meta.warnings}
+    for task, warnings in warned.items():
+        to.print(Text(f"warning: {task}: {'; '.join(warnings)}", style="yellow"))
+    for line in failures(board):
+        to.print(Text(line, style="red"))
+    to.print()
+    to.print(Text(time_line(run), style="dim"))
+
+
+def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
+    """The same content as plain values."""
+    board = Board(run, metric)
+    return {
+        "geneb_type": "report",
+        "geneb_version": 1,
+        "metric": metric,
+        "suite": {"name": run.meta.suite.name, "version": run.meta.suite.version},
+        "settings": run.meta.settings.model_dump(),
+        "partial": partial_lines(board),
+        "missing": {f"{board.name(s)}": list(m) for s, m in _missing(board).items() if m},
+        "aggregates": [
+            {
+                **asdict(a.series),
+                "regime": a.regime,
+                "macro": a.macro,
+                "micro": a.micro,
+                "macro_std": a.macro_std,
+                "micro_std": a.micro_std,
+                "gain_over_kmer": a.gain,
+                "categories": {name: asdict(c) for name, c in a.categories.items()},
+                "num_tasks": a.num_tasks,
+                "num_tasks_in_suite": a.num_in_suite,
+                "partial": a.partial,
+                "statuses": {s.label: n for s, n in a.statuses.items()},
+            }
+            for a in board.aggregates
+        ],
+        "tasks": [
+            {
+                **asdict(s.series),
+                "regime": s.regime,
+                "task": s.task,
+                "category": s.category,
+                "mean": s.mean,
+                "std": s.std,
+                "draws": {str(seed): value for seed, value in s.draws.items()},
+                "statuses": {status.label: n for status, n in s.statuses.items()},
+                "message": s.message,
+            }
+            for s in board.scores
+        ],
+        "phases": {name: phase.model_dump() for name, phase in _phases(run).items()},
+        "finished": run.meta.finished,
+    }
+
+
+def partial_lines(board: Board) -> list[str]:
+    """What must be said beside every aggregate of a suite of which some tasks have no score."""
+    lines = []
+    for regime in board.regimes:
+        rows = [a for a in board.aggregates if a.regime == regime]
+        line = _partial_line(rows, board.run.meta.suite.name)
+        if line and line not in lines:
+            lines.append(line)
+    return lines
+
+
+def _partial_line(rows: Sequence[Aggregate], suite: str) -> str | None:
+    worst = min(rows, key=lambda a: a.num_tasks)
+    if not worst.partial:
+        return None
+    against = "the published board" if suite == "geneb" else "scores over the whole suite"
+    scope = f"{worst.num_tasks} of {worst.num_in_suite} tasks"
+    if len({a.missing for a in rows}) > 1:
+        scope = f"encoders have scores on different tasks, the fewest on {scope}"
+    have = len(worst.categories)
+    return (
+        f"Partial: {scope}; macro over {have} of {worst.num_categories_in_suite} categories: "
+        f"not comparable with {against}."
+    )
+
+
+def failures(board: Board, limit: int = 8) -> list[str]:
+    """One line per (encoder, task) without any score, with what went wrong."""
+    lines = dict.fromkeys(
+        f"✗ {board.name(s.series)}, {s.task}: {s.message or max(s.statuses).sentence}"
+        for s in board.scores
+        if s.mean is None
+    )
+    shown = list(lines)[:limit]
+    return shown + ([f"✗ … and {len(lines) - limit} more, see records.parquet"] if len(lines) > limit else [])
+
+
+def time_line(run: Run) -> str:
+    """Where the time of the last command went, and the memory it needed."""
+    phases = _phases(run)
+    parts = [f"{name} {phase.seconds:.1f} s" for name, phase in phases.items()]
+    peaks = [p.peak_memory for p in phases.values() if p.peak_memory]
+    memory = f"; peak memory {max(peaks) / 1e9:.1f} GB" if peaks else ""
+    return f"Time: {', '.join(parts) or 'nothing was left to do'}{memory}."
+
+
+def _phases(run: Run) -> Mapping[str, Phase]:
+    return run.meta.sessions[-1].phases if run.meta.sessions else {}
+
+
+def _headline(board: Board) -> str:
+    meta = board.run.meta
+    count = len({s.encoder_digest for s in board.series})
+    done = max((a.num_tasks for a in board.aggregates), default=0)
+    probes = ", ".join(dict.fromkeys(f"{s.probe} C={s.C:g}" for s in board.series))
+    encoders = f"{count} encoder{'s' * (count != 1)}"
+    return (
+        f"Suite {meta.suite.name}: {encoders}, {done} of {len(meta.suite.categories)} tasks, "
+        f"probe {probes} ({meta.settings.engine}, {meta.settings.dtype})"
+    )
+
+
+def _regime_line(name: str, seeds: Sequence[int]) -> str:
+    if name == "full":
+        return "full: the probe is trained on all training sequences"
+    shots = name.removesuffix("shot")
+    plural = "s" * (shots != "1")
+    draws = f"{len(seeds)} random draws" if len(seeds) != 1 else "one random draw"
+    return f"{name}: the probe is trained on {shots} sequence{plural} per class, {draws}"
+
+
+def _leaderboard(board: Board, regime: str) -> Iterator[Table]:
+    """The leaderboard of one regime; categories beyond the first few go on in tables below it."""
+    rows = [a for a in board.aggregates if a.regime == regime]
+    categories = list(dict.fromkeys(board.run.meta.suite.categories.values()))
+    categories = [c for c in categories if any(c in a.categories for a in rows)]
+    single = len(categories) < 2
+    gains = any(a.gain is not None for a in rows) and len(rows) > 1
+    partial = any(a.partial for a in rows)
+    blocks = [categories[:_CATEGORY_COLUMNS]] if not single else [[]]
+    blocks += [] if single else list(_chunks(categories[_CATEGORY_COLUMNS:], _CATEGORY_COLUMNS + 3))
+    for number, block in enumerate(blocks):
+        table = _table("encoder")
+        heads = [] if number else ["mean"] if single else ["macro", "micro"]
+        heads += ["vs k-mer"] if gains and not number else []
+        heads += ["tasks"] if partial and not number else []
+        for head in [*heads, *block]:
+            table.add_column(head, justify="right", min_width=6)
+        for a in rows:
+            cells = [] if number else [_value(a.macro, a.macro_std, _marks(a))]
+            cells += [] if number or single else [_value(a.micro, a.micro_std)]
+            cells += [_gain(a)] if "vs k-mer" in heads else []
+            cells += [f"{a.num_tasks}/{a.num_in_suite}"] if "tasks" in heads else []
+            cells += [_value(a.categories[c].mean) if c in a.categories else "–" for c in block]
+            table.add_row(board.name(a.series), *cells)
+        yield table
+
+
+def _task_tables(board: Board, tasks: Sequence[str]) -> Iterator[Table]:
+    found: dict[tuple[Series, str, str], TaskScore] = {(s.series, s.regime, s.task): s for s in board.scores}
+    labels = board.run.meta.suite.labels
+    for block in _chunks(board.series, _ENCODER_COLUMNS):
+        table = _table("task", "regime")
+        for series in block:
+            table.add_column(board.name(series), justify="right", overflow="fold")
+        for task in tasks:
+            for i, regime in enumerate(board.regimes):
+                cells = []
+                for series in block:
+                    score = found.get((series, regime, task))
+                    cells.append("–" if score is None else _value(score.mean, score.std, score.marks))
+                table.add_row("" if i else labels.get(task, task), regime, *cells)
+        yield table
+
+
+def _legend(board: Board) -> Iterator[str]:
+    rows = board.aggregates
+    if len(set(board.run.meta.suite.categories.values())) > 1:
+        yield "macro: mean over the categories; micro: mean over the tasks."
+    if any(a.gain is not None for a in rows) and len(board.series) > 1:
+        yield "vs k-mer: gain over the best k-mer counts of this run, which need no training at all."
+    if any(a.partial for a in rows):
+        yield "tasks: how many tasks of the suite have a score; –: no score."
+    for status in sorted(board.statuses):
+        if status.mark:
+            count = board.statuses[status]
+            yield f"{status.mark} {status.label}, {count} fit{'s' * (count != 1)}: {status.sentence}"
+
+
+def _missing(board: Board) -> dict[Series, tuple[str, ...]]:
+    return {a.series: a.missing for a in board.aggregates}
+
+
+def _table(*left: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in left:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _value(mean: float | None, std: float | None = None, marks: str = "") -> str:
+    if mean is None:
+        return marks or "–"
+    spread = f" ±{std:.3f}" if std is not None else ""
+    return f"{mean:.3f}{spread}{marks}"
+
+
+def _gain(a: Aggregate) -> str:
+    return "–" if a.gain is None else "0" if a.gain == 0 else f"{a.gain:+.3f}"
+
+
+def _marks(a: Aggregate) -> str:
+    return "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
+
+
+def _chunks(items: list[_T], size: int) -> Iterator[list[_T]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+__all__ = [
+    "METRICS",
+    "Board",
+    "console",
+    "failures",
+    "partial_lines",
+    "print_report",
+    "report_json",
+    "time_line",
+]

@@ -1,0 +1,78 @@
+"""Embed with several encoders, then probe: what ``geneb run`` and ``geneb quickstart`` do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geneb_jax.encoder import load_encoder
+from geneb_jax.errors import EncoderError
+from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS
+from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.run.directory import Run
+from geneb_jax.run.embedding import EmbedReport, embed
+from geneb_jax.run.probing import Engine, probe
+from geneb_jax.task import Suite
+
+
+@dataclass(frozen=True)
+class WholeRun:
+    """A run with the report of each encoder's embedding, and a line for everything that went wrong there."""
+
+    run: Run
+    reports: tuple[EmbedReport, ...]
+    problems: tuple[str, ...]
+
+
+def embed_and_probe(
+    encoders: Sequence[str],
+    suite: Suite,
+    out: str | os.PathLike[str],
+    *,
+    store: str | os.PathLike[str] | None = None,
+    tasks: Sequence[str] = (),
+    regimes: Sequence[str] = GENEB_REGIMES,
+    seeds: Sequence[int] = GENEB_SEEDS,
+    specs: Sequence[LogisticSpec] = (LogisticSpec(),),
+    engine: Engine = "jax",
+    dtype: Dtype = "float32",
+    progress: bool = True,
+    command: Sequence[str] = (),
+) -> WholeRun:
+    """Embed a suite with every encoder into `store` (default: `out`/store) and probe what it then holds.
+
+    All encoders are loaded first, so that a wrong name stops at once. One that fails its checks is left out
+    and named, unless it is the only one.
+
+    Raises:
+        GenebError: as `load_encoder`, `embed` and `probe` do.
+    """
+    store = Path(out) / "store" if store is None else Path(store)
+    chosen = suite.select(list(tasks))
+    loaded = [load_encoder(name) for name in dict.fromkeys(encoders)]
+    reports: list[EmbedReport] = []
+    problems: list[str] = []
+    for encoder in loaded:
+        try:
+            reports.append(embed(encoder, chosen, store, progress=progress))
+        except EncoderError as error:
+            if len(loaded) == 1:
+                raise
+            problems.append(f"{encoder.info.name} is left out: {error}")
+    run = probe(
+        [store],
+        suite,
+        out,
+        tasks=tasks,
+        regimes=regimes,
+        seeds=seeds,
+        specs=specs,
+        engine=engine,
+        dtype=dtype,
+        progress=progress,
+        command=command,
+        encoders={report.digest for report in reports},
+    )
+    return WholeRun(run, tuple(reports), tuple(problems))
