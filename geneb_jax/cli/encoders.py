@@ -15,7 +15,7 @@ from geneb_jax.encoder.load import load_encoder
 from geneb_jax.encoder.spec import Option
 from geneb_jax.errors import ExitCode
 
-SMALLEST = '''\
+SMALLEST = """\
 # my_encoder.py, in the folder where you run geneb
 import numpy as np
 
@@ -24,7 +24,7 @@ class Composition:
 
     def encode(self, sequences):
         return np.array([[s.count(base) for base in "ACGT"] for s in sequences], dtype="float32")
-'''
+"""
 
 
 @click.command("encoders")
@@ -82,7 +82,8 @@ def _encoder_record(info: EncoderInfo, report: CheckReport | None) -> dict[str, 
     record: dict[str, Any] = {"name": info.name, **info.identity(), "digest": info.digest}
     if report is not None:
         record["checks"] = [
-            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed} for c in report.checks
+            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed}
+            for c in report.checks
         ]
     return record
 
@@ -102,7 +103,10 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: 
 
 
 def _print_kinds() -> None:
-    rows = [(kind.form.replace(" or ", "\n"), kind.summary + (f" Needs {kind.needs}." if kind.needs else "")) for kind in KINDS.values()]
+    rows = [
+        (kind.form.replace(" or ", "\n"), kind.summary + (f" Needs {kind.needs}." if kind.needs else ""))
+        for kind in KINDS.values()
+    ]
     _print_table(("write", "to get"), rows, wrap=1)
     click.echo("\nExamples")
     for kind in KINDS.values():
@@ -127,7 +131,10 @@ def _print_kind(kind: Kind) -> None:
 
 
 def _values(option: Option) -> str:
-    return ", ".join(option.choices) or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
+    return (
+        ", ".join(option.choices)
+        or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
+    )
 
 
 def _text(value: object) -> str:
@@ -137,7 +144,12 @@ def _text(value: object) -> str:
 
 
 def _print_encoder(info: EncoderInfo, report: CheckReport | None) -> None:
-    rows = [("name", info.name), ("family", info.family), ("revision", info.revision), ("width", f"{info.width:,}")]
+    rows = [
+        ("name", info.name),
+        ("family", info.family),
+        ("revision", info.revision),
+        ("width", f"{info.width:,}"),
+    ]
     rows += [(key.replace("_", " "), _text(value)) for key, value in info.settings.items()]
     rows += [(f"{key} version", value) for key, value in info.libraries.items()]
     rows.append(("identity", info.digest))

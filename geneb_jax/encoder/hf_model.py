@@ -115,7 +115,9 @@ def pick_device(device: str, *, where: str) -> str:
             f"torch knows no device {device!r}", where=where, cure="use auto, cpu or cuda"
         ) from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise EncoderError("torch sees no CUDA device here", where=where, cure="use device=cpu or device=auto")
+        raise EncoderError(
+            "torch sees no CUDA device here", where=where, cure="use device=cpu or device=auto"
+        )
     return device
 
 

@@ -126,6 +126,8 @@ def _from_hub(repo: str, revision: str | None, *, where: str, allow_pickle: bool
             cure="check the network (and HF_HUB_OFFLINE), or give a local folder as hf:./folder",
         ) from error
     if not _COMMIT.fullmatch(folder.name):
-        raise EncoderError("the hub names no commit for this model", where=where, cure="download it to a folder")
+        raise EncoderError(
+            "the hub names no commit for this model", where=where, cure="download it to a folder"
+        )
     has_safetensors = _check_files(folder, where=where, allow_pickle=allow_pickle)
     return Source(folder, repo.rpartition("/")[2], folder.name, has_safetensors)

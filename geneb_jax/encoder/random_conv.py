@@ -10,6 +10,7 @@ meets the same compiled program alone and in a crowd, and there are as many prog
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -138,7 +139,7 @@ def _build(width: int, seed: int) -> Callable[[NumpyFloat, NumpyFloat], jax.Arra
         vectors: jax.Array = nnx.merge(graph, state)(x, lengths)
         return vectors
 
-    return lambda x, lengths: forward(state, x, lengths)
+    return functools.partial(forward, state)
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> RandomConvEncoder:

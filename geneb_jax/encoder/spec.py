@@ -26,7 +26,16 @@ from geneb_jax.encoder.info import Setting
 from geneb_jax.errors import UsageError
 
 _TAIL = re.compile(r"(?:,[a-z_][a-z0-9_]*=[^,]*)*$")
-_BOOLS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_BOOLS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 @dataclass(frozen=True)
@@ -84,9 +93,7 @@ def merge_options(spec: EncoderSpec, keywords: Mapping[str, object]) -> dict[str
     return {**spec.options, **keywords}
 
 
-def resolve_options(
-    where: str, options: Sequence[Option], given: Mapping[str, object]
-) -> dict[str, Setting]:
+def resolve_options(where: str, options: Sequence[Option], given: Mapping[str, object]) -> dict[str, Setting]:
     """Values of the right type for every option, defaults filled in. Raises UsageError, naming near options."""
     known = {option.name: option for option in options}
     for key in given:
