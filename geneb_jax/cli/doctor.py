@@ -1,0 +1,176 @@
+"""``geneb doctor``: what is installed and found here; ``--parity`` compares the engine with scikit-learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geneb_jax.cli.options import split_list
+from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.probe.spec import Dtype
+
+if TYPE_CHECKING:
+    from geneb_jax.run.parity import ParityRow
+    from geneb_jax.store import EmbeddingStore
+
+# extra -> the modules it brings
+EXTRAS = {"hf": ("torch", "transformers", "safetensors"), "test": ("pytest", "hypothesis", "mypy", "ruff")}
+
+
+@click.command()
+@click.option("--parity", "store", metavar="STORE", help="Fit STORE's tasks with our engine and with scikit-learn.")
+@click.option("--tasks", "patterns", multiple=True, metavar="GLOB", help="With --parity: only matching task ids.")
+@click.option("--x64", is_flag=True, help="With --parity: our engine in float64; the default is float32.")
+@click.option("--stock", is_flag=True,
+              help="With --parity: against the stock harness (tol 1e-4), without limits.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(store: str | None, patterns: tuple[str, ...], x64: bool, stock: bool, as_json: bool) -> int:
+    """Show versions, devices, optional extras and data; or measure how far our fits are from scikit-learn's.
+
+    Exit status with --parity: 4 when a limit is exceeded.
+    """
+    if store is not None:
+        return _parity(store, split_list(patterns), "float64" if x64 else "float32", stock, as_json)
+    if patterns or x64 or stock:
+        raise UsageError("--tasks, --x64 and --stock belong to --parity", cure="add --parity STORE")
+    facts = _facts()
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _print_facts(facts)
+    return int(ExitCode.DONE)
+
+
+def _facts() -> dict[str, Any]:
+    from geneb_jax.run.meta import package_versions
+    from geneb_jax.run.phases import device_names
+    from geneb_jax.task import load_suite
+
+    data = os.environ.get("GENEB_DATA")
+    present = None
+    if data:
+        present = sum(found is True for found in load_suite("geneb", data=Path(data)).present().values())
+    return {
+        "versions": package_versions(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "devices": device_names(),
+        "extras": {name: all(find_spec(m) for m in modules) for name, modules in EXTRAS.items()},
+        "data": {"GENEB_DATA": data, "tasks_found": present},
+    }
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    from geneb_jax.report.tables import console
+
+    to = console()
+    to.print("[bold]Versions[/bold]")
+    for name, number in facts["versions"].items():
+        to.print(f"  {name:<14}{number}")
+    to.print(f"\n[bold]Machine[/bold]\n  {facts['system']}\n  JAX computes on {', '.join(facts['devices'])}")
+    to.print("\n[bold]Optional extras[/bold]")
+    for name, there in facts["extras"].items():
+        hint = "installed" if there else f"not installed; pip install 'geneb_jax\\[{name}]'"
+        to.print(f"  {name:<14}{hint}")
+    to.print("\n[bold]Data[/bold]")
+    data = facts["data"]
+    if data["GENEB_DATA"]:
+        to.print(f"  GENEB_DATA holds {data['tasks_found']} of the 100 tasks of GENEB")
+    else:
+        to.print("  GENEB_DATA is not set: tasks of GENEB come from the hub; `geneb quickstart` needs neither")
+
+
+def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_json: bool) -> int:
+    from geneb_jax.report.tables import console
+    from geneb_jax.run.parity import LIMITS, all_faults, compare, regime_means
+    from geneb_jax.run.plan import open_elements, resolve_suite
+
+    to = console()
+    found: dict[str, list[ParityRow]] = {}
+    elements = [element for _, element in open_elements([store])]
+    chosen = resolve_suite(None, elements).select(patterns)
+    for element in elements:
+        tasks = [t for t in chosen.ids if t in element.tasks()]
+        rows = list(compare(element, tasks, dtype=dtype, stock=stock, started=_notice(element)))
+        found[element.key] = rows
+    faults = {key: [] if stock else all_faults(rows, dtype) for key, rows in found.items()}
+    if as_json:
+        report = {
+            "dtype": dtype,
+            "reference": "scikit-learn, stock harness" if stock else "scikit-learn, float64, tol 1e-12",
+            "limits": None if stock else asdict(LIMITS[dtype]),
+            "lanes": {key: [asdict(lane) for row in rows for lane in row.lanes] for key, rows in found.items()},
+            "mean_abs_delta_mcc": {key: regime_means(rows) for key, rows in found.items()},
+            "faults": faults,
+        }
+        click.echo(json.dumps(report, indent=2))
+    else:
+        against = "the stock harness (tol 1e-4)" if stock else "scikit-learn at its optimum (tol 1e-12)"
+        to.print(f"\n[bold]Our engine ({dtype}) against {against}, float64[/bold]")
+        for element in elements:
+            _print_parity(to, element, found[element.key], faults[element.key])
+        _print_verdict(to, dtype, stock, sum(map(len, faults.values())))
+    return int(ExitCode.SOME_FAILED if any(faults.values()) else ExitCode.DONE)
+
+
+def _notice(element: EmbeddingStore) -> Any:
+    return lambda task: click.echo(f"comparing {element.manifest.name} on {task}", err=True)
+
+
+def _print_parity(to: Any, element: EmbeddingStore, rows: Sequence[ParityRow], faults: Sequence[str]) -> None:
+    from rich.table import Table
+
+    from geneb_jax.run.parity import regime_means
+
+    to.print(f"\n[bold]{element.manifest.name}[/bold]")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("task", overflow="fold")
+    table.add_column("regime")
+    for name in ("objective gap", "coefficients", "same predictions", "ties", "|ΔMCC|"):
+        table.add_column(name, justify="right")
+    last = None
+    for row in rows:
+        table.add_row(
+            "" if row.task == last else row.task,
+            row.regime,
+            f"{row.gap:.1e}",
+            f"{row.coef:.1e}",
+            f"{100 * row.equal:.3f} %",
+            str(row.num_ties),
+            f"{row.delta_mcc:.5f}",
+        )
+        last = row.task
+    to.print(table)
+    means = ", ".join(f"{regime} {value:.5f}" for regime, value in regime_means(rows).items())
+    to.print(f"mean |ΔMCC| per regime: {means}")
+    for fault in faults[:8]:
+        to.print(f"[red]beyond the limit:[/red] {fault}")
+    if len(faults) > 8:
+        to.print(f"[red]… and {len(faults) - 8} more[/red]")
+
+
+def _print_verdict(to: Any, dtype: Dtype, stock: bool, count: int) -> None:
+    from geneb_jax.run.parity import LIMITS
+
+    to.print(
+        "\nEach figure is the worst over the five seeds. objective gap: (ours - theirs) / theirs, so that a "
+        "negative one says ours is the lower; coefficients: largest difference over the largest coefficient; "
+        "ties: test rows that our arithmetic cannot decide.",
+        style="dim",
+    )
+    if stock:
+        to.print("The stock harness stops before the optimum, so these differences are its own.", style="dim")
+        return
+    limits = LIMITS[dtype]
+    rule = f"{100 * limits.equal_share:g} % same predictions"
+    rule += f" (but for decision values nearer than {limits.margin:g})" if limits.margin else ""
+    bounds = f"|ΔMCC| {limits.mcc:g}, mean |ΔMCC| {limits.mean_mcc:g}"
+    to.print(f"Limits for {dtype}: gap {limits.gap:g}, {rule}, {bounds}.", style="dim")
+    to.print("[green]All within the limits.[/green]" if not count else f"[red]{count} beyond the limits.[/red]")
