@@ -250,9 +250,7 @@ def _check(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_test: N
                 cure="pass (rows, width) features and one label per row",
             )
         if len(X) == 0:
-            raise ProbeError(
-                f"the {name} split holds no rows", cure="every task needs training and test rows"
-            )
+            raise ProbeError(f"the {name} split holds no rows", cure="every task needs training and test rows")
     if X_train.shape[1] != X_test.shape[1]:
         raise ProbeError(
             f"the training features are {X_train.shape[1]} wide and the test features {X_test.shape[1]}",

@@ -47,7 +47,7 @@ def draw_rows(labels: NumpyInt, shots: int, seed: int) -> NumpyInt:
     A fresh ``RandomState(seed)``; classes in sorted order; ``choice`` without replacement inside each class; rows
     concatenated class by class (GENEB harness 0.1.0).
     """
-    state = np.random.RandomState(seed)  # noqa: NPY002  (the legacy generator is the protocol)
+    state = np.random.RandomState(seed)  # the legacy generator is the protocol
     chosen = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -1,0 +1,97 @@
+"""The design matrix on device: centred, scaled, with a column of ones, padded to a few row counts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat
+
+
+class Design(NamedTuple):
+    """X̃ = [(X - shift) / scale, 1] in the coordinates of `geneb_jax.linear.objective`.
+
+    X (n, q), q = d + 1; the last column is zero where there is no intercept. `rows` counts the real rows, the rest
+    are zero. shift (d,) and scale (d,) lead back to raw coefficients; `constant` (d,) marks columns that do not vary.
+    """
+
+    X: Float[Array, "n q"]
+    shift: Float[Array, " d"]
+    scale: Float[Array, " d"]
+    constant: Bool[Array, " d"]
+    rows: int
+
+    @property
+    def body(self) -> Float[Array, "n d"]:
+        """The columns that stand for features."""
+        return self.X[:, :-1]
+
+
+def padded_rows(n: int) -> int:
+    """The next of the row counts 4, 5, 6, 7 times a power of two, so that few shapes are ever compiled."""
+    if n <= 8:
+        return 8
+    step = 1 << max(0, (n - 1).bit_length() - 3)
+    return -(-n // step) * step
+
+
+def pad(A: NumpyFloat, rows: int) -> NumpyFloat:
+    """A (n, …) with zero rows appended up to `rows`."""
+    if len(A) == rows:
+        return A
+    return np.concatenate([A, np.zeros((rows - len(A), *A.shape[1:]), A.dtype)])
+
+
+@partial(jax.jit, static_argnames=("centre", "intercept"))
+def _transform(
+    X: Float[Array, "n d"], rows: Int[Array, ""], centre: bool, intercept: bool
+) -> tuple[Float[Array, "n q"], Float[Array, " d"], Float[Array, " d"], Bool[Array, " d"]]:
+    real = (jnp.arange(X.shape[0]) < rows)[:, None]
+    count = rows.astype(X.dtype)
+    mean = jnp.sum(X, axis=0) / count
+    # the second pass corrects what the first one rounded, which matters where a mean is far larger than its spread
+    mean = mean + jnp.sum(jnp.where(real, X - mean, 0), axis=0) / count
+    shift = mean if centre else jnp.zeros_like(mean)
+    body = jnp.where(real, X - shift, 0)
+    size = jnp.sqrt(jnp.sum(body * body, axis=0) / count)
+    constant = size <= 4 * np.finfo(X.dtype).eps * jnp.abs(mean) if centre else size == 0
+    scale = jnp.where(constant, 1, size)
+    body = jnp.where(constant, 0, body / scale)
+    last = real.astype(X.dtype) if intercept else jnp.zeros((X.shape[0], 1), X.dtype)
+    return jnp.concatenate([body, last], axis=1), shift, scale, constant
+
+
+def build_design(X: NumpyFloat, dtype: np.dtype[Any], *, centre: bool, intercept: bool) -> Design:
+    """Put X (n, d) on the device in solver coordinates. A column that does not vary becomes zero.
+
+    Centring is exact with an intercept, which absorbs the shift, and changes the problem without one.
+    """
+    rows = len(X)
+    padded = jnp.asarray(pad(np.asarray(X, dtype), padded_rows(rows)))
+    Xt, shift, scale, constant = _transform(padded, jnp.asarray(rows), centre, intercept)
+    return Design(Xt, shift, scale, constant, rows)
+
+
+def transform_rows(design: Design, X: NumpyFloat) -> Float[Array, "m q"]:
+    """Further rows (m, d), such as the test split, in the design's coordinates, padded likewise; last column ones."""
+    padded = jnp.asarray(pad(np.asarray(X, design.X.dtype), padded_rows(len(X))))
+    return _apply(padded, design.shift, design.scale, design.constant)
+
+
+@jax.jit
+def _apply(
+    X: Float[Array, "m d"], shift: Float[Array, " d"], scale: Float[Array, " d"], constant: Bool[Array, " d"]
+) -> Float[Array, "m q"]:
+    body = jnp.where(constant, 0, (X - shift) / scale)
+    return jnp.concatenate([body, jnp.ones((X.shape[0], 1), X.dtype)], axis=1)
+
+
+def raw_coefficients(W: NumpyFloat, shift: NumpyFloat, scale: NumpyFloat) -> tuple[NumpyFloat, NumpyFloat]:
+    """Coefficients (d, o) and intercept (o,) on raw features, in float64, from solver coordinates W (q, o)."""
+    W = np.asarray(W, np.float64)
+    coef = W[:-1] / np.asarray(scale, np.float64)[:, None]
+    return coef, W[-1] - np.asarray(shift, np.float64) @ coef

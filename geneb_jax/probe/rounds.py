@@ -1,0 +1,146 @@
+"""Solving many lanes: rounds of vmapped Newton-CG, between which unfinished lanes are gathered and refactored.
+
+A vmapped loop runs until its slowest lane is done, and a factor taken at W = 0 loosens as probabilities saturate. So
+each round has a budget of passes over X; then the host looks once, keeps the unfinished lanes, rebuilds their
+preconditioners at the current probabilities and goes on. The budget of the first round is about the cost of that
+rebuilding, so neither can waste more than the other (the ski-rental argument), and it grows from round to round.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax.axes import Array, Float
+from geneb_jax.linear.objective import probabilities
+from geneb_jax.solve.newton_cg import Problem, State, solve, start
+from geneb_jax.solve.precondition import refreshed_factor, uniform_factor
+from geneb_kernels.gram import weighted_gram
+
+PER_CLASS_BYTES = 256 * 2**20
+"""Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
+
+
+class Lanes(NamedTuple):
+    """p problems. X and Y are shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
+
+    C (p,); weights (p, n) before C; penalty (p, q).
+    """
+
+    X: Float[Array, "*p n q"]
+    Y: Float[Array, "*p n o"]
+    C: Float[Array, " p"]
+    weights: Float[Array, "p n"]
+    penalty: Float[Array, "p q"]
+
+    @property
+    def shared(self) -> bool:
+        """Whether all lanes read the same X."""
+        return self.X.ndim == 2
+
+
+def _axes(shared: bool) -> Problem:
+    data = None if shared else 0
+    return Problem(X=data, Y=data, weights=0, penalty=0)  # type: ignore[arg-type]
+
+
+@partial(jax.jit, static_argnames="shared")
+def _first(lanes: Lanes, shared: bool) -> tuple[Problem, Float[Array, "p q q"], State]:
+    o = lanes.Y.shape[-1]
+    k = 2 if o == 1 else o
+    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
+    grams = jax.vmap(weighted_gram, in_axes=(None if shared else 0, 0))
+    # lanes of one X nearly always share their row weights, and then one Gram matrix serves them all
+    G = grams(lanes.X, lanes.weights[:1] if shared else lanes.weights)
+    G = jnp.broadcast_to(G, (lanes.C.shape[0], *G.shape[1:])) if shared else G
+    factor = jax.vmap(partial(uniform_factor, k=k))(G, lanes.C, lanes.penalty)
+    W = jnp.zeros((lanes.C.shape[0], lanes.X.shape[-1], o), lanes.X.dtype)
+    state = jax.vmap(start, in_axes=(_axes(shared), 0))(problem, W)
+    return problem, factor, state
+
+
+@partial(jax.jit, static_argnames=("shared", "per_class"))
+def _refresh(problem: Problem, state: State, shared: bool, per_class: bool) -> Float[Array, "p *k q q"]:
+    def one(problem: Problem, Z: Float[Array, "n o"]) -> Float[Array, "*k q q"]:
+        return refreshed_factor(problem.X, problem.weights, problem.penalty, probabilities(Z), per_class=per_class)
+
+    if shared:
+        # one after the other: a vmapped Gram would hold a weighted copy of X for every lane
+        def lane(item: tuple[Array, Array, Array]) -> Array:
+            weights, penalty, Z = item
+            return one(Problem(problem.X, problem.Y, weights, penalty), Z)
+
+        return jax.lax.map(lane, (problem.weights, problem.penalty, state.Z))
+    return jax.vmap(one, in_axes=(_axes(shared), 0))(problem, state.Z)
+
+
+@partial(jax.jit, static_argnames=("shared", "max_steps", "max_inner"))
+def _round(
+    problem: Problem,
+    factor: Float[Array, "p *k q q"],
+    state: State,
+    tolerance: Array,
+    max_products: Array,
+    *,
+    shared: bool,
+    max_steps: int,
+    max_inner: int,
+) -> State:
+    def one(problem: Problem, factor: Array, state: State) -> State:
+        return solve(
+            problem, factor, state, tolerance=tolerance, max_steps=max_steps, max_inner=max_inner,
+            max_products=max_products,
+        )  # fmt: skip
+
+    return jax.vmap(one, in_axes=(_axes(shared), 0, 0))(problem, factor, state)
+
+
+def _take(problem: Problem, state: State, rows: Array, shared: bool) -> tuple[Problem, State]:
+    def pick(A: Array) -> Array:
+        return A[rows]
+
+    data = (problem.X, problem.Y) if shared else (pick(problem.X), pick(problem.Y))
+    return Problem(*data, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
+
+
+def _compact_size(running: int, lanes: int) -> int:
+    """The lane count to continue with: a power of two, or all, so that few sizes are compiled."""
+    return min(lanes, 1 << (running - 1).bit_length())
+
+
+def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> State:
+    """Fit every lane; returns the final states with a leading lane axis, statuses included. Never raises on values."""
+    shared = lanes.shared
+    count = lanes.C.shape[0]
+    q, o = lanes.X.shape[-1], lanes.Y.shape[-1]
+    itemsize = lanes.X.dtype.itemsize
+    per_class = o > 1 and count * o * q * q * itemsize <= PER_CLASS_BYTES
+    # a Gram matrix costs about q/16 passes of a few columns (measured, see benchmarks); never less than a few steps
+    budget = max(24, q // 16 * (o if per_class else 1) // max(1, o // 4))
+    problem, factor, state = _first(lanes, shared)
+    tol = jnp.asarray(tolerance, lanes.X.dtype)
+
+    final = state
+    alive = np.arange(count)
+    while True:
+        state = _round(
+            problem, factor, state, tol, jnp.asarray(budget),
+            shared=shared, max_steps=max_steps, max_inner=400,
+        )  # fmt: skip
+        where = jnp.asarray(alive)
+        final = jax.tree.map(lambda whole, part: whole.at[where].set(part), final, state)  # noqa: B023
+        on = np.flatnonzero((np.asarray(state.running) == 1) & (np.asarray(state.num_steps) < max_steps))
+        if not len(on):
+            return final
+        size = _compact_size(len(on), len(alive))
+        if size < len(alive):
+            # fill up with finished lanes: they cost a slot, and repeat their own values
+            on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
+            problem, state = _take(problem, state, jnp.asarray(on), shared)
+            alive = alive[on]
+        factor = _refresh(problem, state, shared, per_class)
+        budget = budget * 3 // 2

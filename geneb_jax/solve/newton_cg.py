@@ -1,0 +1,239 @@
+"""Preconditioned Newton-CG for one probe; batch it over lanes with vmap.
+
+Each outer step solves the Newton system H δ = -∇F by conjugate gradients, touching X only through products with a
+few columns, and follows δ with a slope test along cached logits. The preconditioner is the Cholesky factor of
+C·Xᵀ diag(s) X + diag(π) for some row weights s: the exact Hessian at W = 0 when s is the curvature of the uniform
+prediction, so one Gram matrix of X serves every lane that shares it (Böhning 1992 gives the bound for k classes).
+
+The objective and the coordinates are those of `geneb_jax.linear.objective`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax.axes import Array, Float, Int
+from geneb_jax.linear.objective import curvature_product, probabilities, row_losses
+from geneb_jax.status import Status
+from geneb_kernels.precision import HIGHEST
+
+
+class Problem(NamedTuple):
+    """One lane's data. ``weights`` are C·w; a row of weight zero does not exist. ``penalty`` is π."""
+
+    X: Float[Array, "n d"]
+    Y: Float[Array, "n o"]
+    weights: Float[Array, " n"]
+    penalty: Float[Array, " d"]
+
+
+class State(NamedTuple):
+    """What the outer loop carries. ``gap`` estimates (F - F*)/F before the last step was taken."""
+
+    W: Float[Array, "d o"]
+    Z: Float[Array, "n o"]
+    value: Float[Array, ""]
+    gap: Float[Array, ""]
+    best_gap: Float[Array, ""]
+    grad_norm: Float[Array, ""]
+    num_steps: Int[Array, ""]
+    num_products: Int[Array, ""]
+    num_bad: Int[Array, ""]
+    running: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class _Inner(NamedTuple):
+    delta: Float[Array, "d o"]
+    U: Float[Array, "n o"]
+    r: Float[Array, "d o"]
+    p: Float[Array, "d o"]
+    rho: Float[Array, ""]
+    best: Float[Array, ""]
+    products: Int[Array, ""]
+    go: Array
+
+
+def times(X: Float[Array, "n d"], V: Float[Array, "d o"]) -> Float[Array, "n o"]:
+    """X V."""
+    return jnp.matmul(X, V, precision=HIGHEST)
+
+
+def times_transposed(X: Float[Array, "n d"], R: Float[Array, "n o"]) -> Float[Array, "d o"]:
+    """Xᵀ R, written as (Rᵀ X)ᵀ: from row-major X the direct form is many times slower in XLA on CPU."""
+    return jnp.matmul(R.T, X, precision=HIGHEST).T
+
+
+def objective(problem: Problem, W: Float[Array, "d o"], Z: Float[Array, "n o"]) -> Float[Array, ""]:
+    """F at W, given its logits Z."""
+    fit = jnp.sum(problem.weights * row_losses(Z, problem.Y))
+    return fit + 0.5 * jnp.sum(problem.penalty[:, None] * W * W)
+
+
+def start(problem: Problem, W: Float[Array, "d o"]) -> State:
+    """The state at W."""
+    Z = times(problem.X, W)
+    value = objective(problem, W, Z)
+    one = jnp.ones((), value.dtype)
+    zero = jnp.zeros((), jnp.int32)
+    return State(W, Z, value, one * jnp.inf, one * jnp.inf, one * jnp.inf, zero, zero, zero, zero + 1,
+                 zero + int(Status.MAX_STEPS))  # fmt: skip
+
+
+def gradient(problem: Problem, state: State) -> tuple[Float[Array, "d o"], Float[Array, "n o"]]:
+    """∇F at the state, and the class probabilities."""
+    P = probabilities(state.Z)
+    R = problem.weights[:, None] * (P - problem.Y)
+    return times_transposed(problem.X, R) + problem.penalty[:, None] * state.W, P
+
+
+def precondition(factor: Float[Array, "*k d d"], R: Float[Array, "d o"]) -> Float[Array, "d o"]:
+    """M⁻¹ R for M = L Lᵀ given `factor` = L⁻¹: one for all columns, or one for each (k, d, d).
+
+    Inverting the triangle and not M keeps M⁻¹ positive definite in any precision. For k > 2 the result is projected
+    on columns that sum to zero: the optimum lies there (a constant added to every class changes no loss and only
+    raises the penalty), and without the projection rounding drifts along the intercept's free direction.
+    """
+    if factor.ndim == 3:
+        T = jnp.einsum("kij,jk->ki", factor, R, precision=HIGHEST)
+        V = jnp.einsum("kij,ki->jk", factor, T, precision=HIGHEST)
+    else:
+        V = jnp.matmul(factor.T, jnp.matmul(factor, R, precision=HIGHEST), precision=HIGHEST)
+    return V if V.shape[1] == 1 else V - jnp.mean(V, axis=1, keepdims=True)
+
+
+def _newton_direction(
+    problem: Problem,
+    factor: Float[Array, "*k d d"],
+    grad: Float[Array, "d o"],
+    P: Float[Array, "n o"],
+    forcing: Float[Array, ""],
+    max_inner: int,
+) -> _Inner:
+    """Conjugate gradients on H δ = -∇F from δ = 0, until the preconditioned residual falls by `forcing`."""
+    tiny = np.finfo(grad.dtype).tiny
+    r0 = -grad
+    z0 = precondition(factor, r0)
+    rho0 = jnp.sum(r0 * z0)
+
+    def hessian(V: Float[Array, "d o"]) -> tuple[Float[Array, "d o"], Float[Array, "n o"]]:
+        U = times(problem.X, V)
+        T = problem.weights[:, None] * curvature_product(P, U)
+        return times_transposed(problem.X, T) + problem.penalty[:, None] * V, U
+
+    def step(s: _Inner) -> _Inner:
+        Hp, Up = hessian(s.p)
+        curvature = jnp.sum(s.p * Hp)
+        # a direction without curvature has converged (or is the softmax's free constant): stop instead of 0/0
+        sound = (curvature > tiny) & jnp.isfinite(curvature)
+        alpha = jnp.where(sound, s.rho / jnp.where(sound, curvature, 1), 0)
+        r = s.r - alpha * Hp
+        z = precondition(factor, r)
+        rho = jnp.sum(r * z)
+        beta = jnp.where(s.rho > tiny, rho / jnp.where(s.rho > tiny, s.rho, 1), 0)
+        products = s.products + 1
+        go = sound & (rho > forcing**2 * rho0) & (products < max_inner) & (rho > tiny)
+        return _Inner(
+            s.delta + alpha * s.p,
+            s.U + alpha * Up,
+            r,
+            z + beta * s.p,
+            rho,
+            jnp.minimum(s.best, rho),
+            products,
+            go,
+        )
+
+    first = _Inner(jnp.zeros_like(grad), jnp.zeros_like(P), r0, z0, rho0, rho0, jnp.zeros((), jnp.int32), rho0 > tiny)
+    return jax.lax.while_loop(lambda s: s.go, step, first)
+
+
+def _step_length(problem: Problem, state: State, inner: _Inner, decrement: Float[Array, ""]) -> Float[Array, ""]:
+    """The largest of 1, ½, ¼ … at which the slope along δ has not turned steeply upwards.
+
+    Slopes resolve what differences of F cannot near the optimum; F is convex, so a slope that is still at most a
+    tenth of the initial one in size means F fell.
+    """
+    W_slope = jnp.sum(problem.penalty[:, None] * state.W * inner.delta)
+    W_curve = jnp.sum(problem.penalty[:, None] * inner.delta * inner.delta)
+
+    def slope(t: Float[Array, ""]) -> Float[Array, ""]:
+        R = problem.weights[:, None] * (probabilities(state.Z + t * inner.U) - problem.Y)
+        return jnp.sum(R * inner.U) + W_slope + t * W_curve
+
+    resolution = 100 * np.finfo(decrement.dtype).eps * state.value
+
+    def bad(t: Float[Array, ""]) -> Array:
+        return (slope(t) > 0.1 * decrement) & (t > 1e-6) & (decrement > resolution)
+
+    return jax.lax.while_loop(bad, lambda t: t * 0.5, jnp.ones((), decrement.dtype))
+
+
+def outer_step(
+    problem: Problem, factor: Float[Array, "*k d d"], state: State, tolerance: Float[Array, ""], max_inner: int
+) -> State:
+    """One Newton step; sets ``running`` to 0 and the status when there is nothing left to do."""
+    grad, P = gradient(problem, state)
+    forcing = jnp.asarray(0.05, grad.dtype)
+    inner = _newton_direction(problem, factor, grad, P, forcing, max_inner)
+    decrement = -jnp.sum(grad * inner.delta)
+    # with residual ratio ρ the energy missed by an inexact solve is at most ρ² of it; counted against the estimate
+    gap = 0.5 * decrement / state.value
+    t = _step_length(problem, state, inner, decrement)
+    W = state.W + t * inner.delta
+    Z = state.Z + t * inner.U
+    value = objective(problem, W, Z)
+
+    finite = jnp.isfinite(value) & jnp.isfinite(decrement) & jnp.all(jnp.isfinite(W))
+    converged = finite & (gap <= tolerance)
+    # progress is a smaller estimate or, far from the optimum where estimates wander, a measurably smaller F
+    fell = state.value - value > 8 * np.finfo(value.dtype).eps * state.value
+    better = (gap < 0.5 * state.best_gap) | fell
+    num_bad = jnp.where(better, 0, state.num_bad + 1)
+    stalled = finite & ~converged & (num_bad >= 5)
+    done = converged | stalled | ~finite
+    status = jnp.where(
+        converged,
+        int(Status.CONVERGED),
+        jnp.where(~finite, int(Status.NON_FINITE), jnp.where(stalled, int(Status.STALLED), int(Status.MAX_STEPS))),
+    )
+
+    def keep(new: Array, old: Array) -> Array:
+        return jnp.where(finite, new, old)
+
+    return State(
+        W=keep(W, state.W),
+        Z=keep(Z, state.Z),
+        value=keep(value, state.value),
+        gap=gap,
+        best_gap=jnp.minimum(gap, state.best_gap),
+        grad_norm=jnp.sqrt(jnp.sum(grad * grad)),
+        num_steps=state.num_steps + 1,
+        num_products=state.num_products + 2 * inner.products + 1,
+        num_bad=num_bad,
+        running=jnp.where(done, 0, 1).astype(jnp.int32),
+        status=status.astype(jnp.int32),
+    )
+
+
+def solve(
+    problem: Problem,
+    factor: Float[Array, "*k d d"],
+    state: State,
+    *,
+    tolerance: Float[Array, ""],
+    max_steps: int,
+    max_inner: int,
+    max_products: Int[Array, ""],
+) -> State:
+    """Run outer steps until the lane is done, or `max_steps` or `max_products` passes of this call are used."""
+    first_products = state.num_products
+
+    def go(s: State) -> Array:
+        return (s.running == 1) & (s.num_steps < max_steps) & (s.num_products - first_products < max_products)
+
+    return jax.lax.while_loop(go, lambda s: outer_step(problem, factor, s, tolerance, max_inner), state)
