@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geneb_jax.encoder.check import CheckReport as CheckReport
     from geneb_jax.encoder.check import check_encoder as check_encoder
 
-_HOMES = {name: "geneb_jax.encoder.check" for name in ("Check", "CheckReport", "check_encoder")}
+_HOMES = dict.fromkeys(("Check", "CheckReport", "check_encoder"), "geneb_jax.encoder.check")
 
 __all__ = ["KINDS", "Check", "CheckReport", "Encoder", "EncoderInfo", "check_encoder", "load_encoder"]
 

@@ -67,7 +67,7 @@ class CheckReport:
 def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
     """Measure whether a vector depends on its sequence alone, and is what the encoder declares.
 
-    ``sequences`` are some the encoder will meet; at most 8 distinct ones, spread over their lengths, are used.
+    ``sequences`` are some the encoder will meet; at most 8 distinct ones are used, spread over their lengths.
     Raises UsageError for fewer than two distinct sequences.
     """
     chosen = _choose(sequences)

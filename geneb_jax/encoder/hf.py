@@ -175,7 +175,8 @@ class HFEncoder:
             raise UsageError(
                 f"there is no layer {asked!r}",
                 where=self._where,
-                cure=f"use last, mid, or a number from 0 (input embeddings) to {num} (last), or -1 to {-num - 1}",
+                cure=f"use last, mid, or a number from 0 (input embeddings) to {num} (last); "
+                f"{-num - 1} to -1 count from the end",
             )
         index %= num + 1
         if index == num:

@@ -16,6 +16,7 @@ from geneb_jax.errors import EncoderError
 
 # parts of AutoModel classes that stand behind the hidden states and are never read here
 _UNREAD = ("pooler.", "contact_head.")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "merges.txt")
 # position tables of these begin behind the padding index, so they read fewer tokens than they have rows
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "longformer", "esm"})
 
@@ -29,7 +30,7 @@ class _NoLoadReport(logging.Filter):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    log = transformers.utils.logging
+    log: Any = transformers.utils.logging
     report = _NoLoadReport()
     had_bar = log.is_progress_bar_enabled()
     logger = logging.getLogger("transformers.modeling_utils")
@@ -44,12 +45,19 @@ def _quiet() -> Iterator[None]:
 
 
 def load_tokenizer(source: Source, *, where: str, trust_remote_code: bool) -> Any:
-    """The tokenizer of a model folder. Raises EncoderError."""
+    """The tokenizer of a model folder. Raises EncoderError, also where there is none."""
+    if not any(next(source.folder.glob(pattern), None) for pattern in _TOKENIZER_FILES):
+        # transformers would make up a tokenizer without a vocabulary
+        raise EncoderError(
+            "the folder holds no tokenizer",
+            where=where,
+            cure="add the files that `tokenizer.save_pretrained(folder)` writes, such as tokenizer.json",
+        )
     try:
         return transformers.AutoTokenizer.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+    except Exception as error:  # the files, and code that comes with them, can fail in any way
         raise _cannot_load("tokenizer", error, where=where, trusted=trust_remote_code) from error
 
 
@@ -72,13 +80,13 @@ def load_model(
                 output_loading_info=True,
                 **({} if attention == "auto" else {"attn_implementation": attention}),
             )
-    except (OSError, ValueError, KeyError, ImportError, TypeError, RuntimeError) as error:
+    except Exception as error:  # as above; safetensors has an error class of its own
         raise _cannot_load("model", error, where=where, trusted=trust_remote_code) from error
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_UNREAD))
     if missing:
         own_code = bool(getattr(model.config, "auto_map", None)) and not trust_remote_code
         raise EncoderError(
-            f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random numbers, "
+            f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random, "
             f"such as {missing[0]}",
             where=where,
             cure="the files need their own model code: add trust_remote_code=true if you trust it"
@@ -122,7 +130,7 @@ def pick_device(device: str, *, where: str) -> str:
 
 
 def token_limit(model: Any, tokenizer: Any) -> int | None:
-    """The most tokens the model reads, special ones included, as its files state it; None when they do not."""
+    """The most tokens the model reads, special ones included, as its files state it; else None."""
     limits = []
     stated = getattr(tokenizer, "model_max_length", None)
     if isinstance(stated, int) and 0 < stated < 10**9:  # transformers writes 1e30 for "unknown"
@@ -182,7 +190,8 @@ def _exact_float32(device: str) -> Iterator[None]:
     if device != "cuda":
         yield
         return
-    product, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    backends: Any = torch.backends
+    product, conv = backends.cuda.matmul, backends.cudnn.conv
     before = product.fp32_precision, conv.fp32_precision
     product.fp32_precision = conv.fp32_precision = "ieee"
     try:
@@ -192,8 +201,9 @@ def _exact_float32(device: str) -> Iterator[None]:
 
 
 def pool(hidden: Any, counted: Any, pooling: str) -> Any:
-    """float32 ``(rows, width)`` from ``(rows, tokens, width)``; ``counted`` ``(rows, tokens)`` marks the tokens
-    that take part. ``cls`` is the first token, whatever is counted.
+    """float32 ``(rows, width)`` from ``(rows, tokens, width)``.
+
+    ``counted`` ``(rows, tokens)`` marks the tokens that take part; ``cls`` is the first, whatever is counted.
     """
     hidden = hidden.to(torch.float32)
     if pooling == "cls":

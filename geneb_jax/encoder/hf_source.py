@@ -53,7 +53,7 @@ def _check_files(folder: Path, *, where: str, allow_pickle: bool) -> bool:
         raise EncoderError(
             "the folder holds no config.json",
             where=f"{where}: {folder}",
-            cure="save the model with `model.save_pretrained(folder)` and `tokenizer.save_pretrained(folder)`, "
+            cure="save the model and the tokenizer with their `save_pretrained(folder)`, "
             "or wrap other weights in a class of your own: MODULE:CLASS",
         )
     if any(folder.glob("*.safetensors")):

@@ -41,6 +41,12 @@ def find_template(tokenizer: Any, *, where: str) -> Template:
     found: set[Template] = set()
     for probe in _PROBES:
         inner, outer = _ids(tokenizer, [probe], special=False)[0], _ids(tokenizer, [probe], special=True)[0]
+        if set(inner) <= {getattr(tokenizer, "unk_token_id", None)}:
+            raise EncoderError(
+                "the tokenizer knows none of the letters A, C, G and T",
+                where=where,
+                cure="check the tokenizer's files; a model of another alphabet needs a class of your own",
+            )
         starts = [i for i in range(len(outer) - len(inner) + 1) if outer[i : i + len(inner)] == inner]
         if inner and starts:
             found.add(Template(tuple(outer[: starts[0]]), tuple(outer[starts[0] + len(inner) :])))

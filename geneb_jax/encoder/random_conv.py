@@ -50,7 +50,7 @@ class _Network(nnx.Module):
                 kernel_size=(kernel,),
                 kernel_dilation=dilation,
                 padding="SAME",
-                precision=jax.lax.Precision.HIGHEST,  # tf32 would make a GPU's vectors differ in the third digit
+                precision=jax.lax.Precision.HIGHEST,  # tf32 on a GPU has three digits
                 dtype=jnp.float32,
                 # uniform, not normal: exact bits from the key on every device
                 kernel_init=jax.nn.initializers.he_uniform(dtype=jnp.float32),

@@ -94,7 +94,7 @@ def merge_options(spec: EncoderSpec, keywords: Mapping[str, object]) -> dict[str
 
 
 def resolve_options(where: str, options: Sequence[Option], given: Mapping[str, object]) -> dict[str, Setting]:
-    """Values of the right type for every option, defaults filled in. Raises UsageError, naming near options."""
+    """Values of the right type for every option, defaults filled in. Raises UsageError with near names."""
     known = {option.name: option for option in options}
     for key in given:
         if key not in known:
