@@ -50,18 +50,12 @@ class CheckReport:
         """Raise EncoderError that names each failed check and what was measured."""
         if self.passed:
             return
-        lines = "; ".join(
-            f"{c.name}: {c.question} measured {c.measured}, needs {c.bound}" for c in self.failed
-        )
+        lines = "; ".join(f"{c.name}: {c.question} measured {c.measured}, needs {c.bound}" for c in self.failed)
         names = {c.name for c in self.failed}
         cure = "its scores would not be reproducible; mend the encoder"
         if names & {"alone", "longer"}:
-            cure = (
-                "neighbours leak into the vectors, usually through padding: mask it (hf: add padding=false)"
-            )
-        raise EncoderError(
-            f"the encoder fails its checks: {lines}", where=f"encoder {self.encoder}", cure=cure
-        )
+            cure = "neighbours leak into the vectors, usually through padding: mask it (hf: add padding=false)"
+        raise EncoderError(f"the encoder fails its checks: {lines}", where=f"encoder {self.encoder}", cure=cure)
 
 
 def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
@@ -113,14 +107,10 @@ def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
             other = again()
             value = _difference(other, batch) if other.shape == batch.shape else float("nan")
             checks.append(
-                _check(
-                    name, question, f"relative difference {value:.1e}", f"at most {limit:.0e}", value <= limit
-                )
+                _check(name, question, f"relative difference {value:.1e}", f"at most {limit:.0e}", value <= limit)
             )
 
-        same(
-            "deterministic", "does the same call give the same vectors?", 1e-6, lambda: encoder.encode(chosen)
-        )
+        same("deterministic", "does the same call give the same vectors?", 1e-6, lambda: encoder.encode(chosen))
         same(
             "alone",
             "is the vector the same alone and in a batch?",

@@ -32,9 +32,7 @@ from geneb_jax.encoder.kinds import KINDS
 from geneb_jax.encoder.spec import EncoderSpec, Option, resolve_options, unknown_option
 from geneb_jax.errors import EncoderError, UsageError, unknown_name
 
-_EXAMPLE = (
-    "a class needs `width` and `encode(sequences)`; `geneb encoders module:Class` shows the smallest one"
-)
+_EXAMPLE = "a class needs `width` and `encode(sequences)`; `geneb encoders module:Class` shows the smallest one"
 
 
 class CustomEncoder:
@@ -127,9 +125,7 @@ def _import(module_name: str, class_name: str, *, where: str) -> type:
             sys.path.remove(here)
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
-        classes = [
-            n for n, v in vars(module).items() if isinstance(v, type) and callable(getattr(v, "encode", 0))
-        ]
+        classes = [n for n, v in vars(module).items() if isinstance(v, type) and callable(getattr(v, "encode", 0))]
         raise unknown_name(f"class in {module_name}", class_name, classes)
     return found
 
@@ -165,9 +161,7 @@ def _convert(key: str, value: object, parameter: inspect.Parameter, *, where: st
         try:
             return float(value)
         except ValueError as error:
-            raise UsageError(
-                f"option {key!r} cannot be {value!r}", where=where, cure="give a number"
-            ) from error
+            raise UsageError(f"option {key!r} cannot be {value!r}", where=where, cure="give a number") from error
     return resolve_options(where.removeprefix("encoder "), [Option(key, kind, None, "")], {key: value})[key]
 
 

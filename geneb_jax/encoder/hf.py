@@ -88,9 +88,7 @@ class HFEncoder:
         room = None if self._limit is None else self._limit - self._template.num_tokens
         made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
         vectors = np.empty((len(made), self.info.width), dtype=np.float32)
-        for batch in batches(
-            made, self._template.num_tokens, self._budget, equal_lengths=self._equal_lengths
-        ):
+        for batch in batches(made, self._template.num_tokens, self._budget, equal_lengths=self._equal_lengths):
             vectors[batch] = self._forward([made[i] for i in batch])
         if len(made) == len(sequences):
             return vectors
@@ -164,9 +162,7 @@ class HFEncoder:
         if num is None and asked in ("last", "-1"):
             return None, "last", width
         if num is None:
-            raise EncoderError(
-                "the model shows its last layer only", where=self._where, cure="use layer=last"
-            )
+            raise EncoderError("the model shows its last layer only", where=self._where, cure="use layer=last")
         try:
             index = {"last": num, "mid": num // 2}[asked] if asked in ("last", "mid") else int(asked)
         except ValueError:

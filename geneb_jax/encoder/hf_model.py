@@ -61,9 +61,7 @@ def load_tokenizer(source: Source, *, where: str, trust_remote_code: bool) -> An
         raise _cannot_load("tokenizer", error, where=where, trusted=trust_remote_code) from error
 
 
-def load_model(
-    source: Source, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool
-) -> Any:
+def load_model(source: Source, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool) -> Any:
     """The model without its task head, in evaluation mode, on its device.
 
     Raises EncoderError, also where weights of the model are missing from the files: transformers would
@@ -119,13 +117,9 @@ def pick_device(device: str, *, where: str) -> str:
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
-        raise EncoderError(
-            f"torch knows no device {device!r}", where=where, cure="use auto, cpu or cuda"
-        ) from error
+        raise EncoderError(f"torch knows no device {device!r}", where=where, cure="use auto, cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise EncoderError(
-            "torch sees no CUDA device here", where=where, cure="use device=cpu or device=auto"
-        )
+        raise EncoderError("torch sees no CUDA device here", where=where, cure="use device=cpu or device=auto")
     return device
 
 

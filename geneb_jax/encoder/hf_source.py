@@ -58,15 +58,15 @@ def _check_files(folder: Path, *, where: str, allow_pickle: bool) -> bool:
         )
     if any(folder.glob("*.safetensors")):
         return True
-    if not any(next(folder.glob(pattern), None) for pattern in _PICKLE_FILES):
-        raise EncoderError(
-            "the model has no weight files", where=f"{where}: {folder}", cure="add model.safetensors"
-        )
+    has_pickle = any(next(folder.glob(pattern), None) for pattern in _PICKLE_FILES)
+    if allow_pickle and not has_pickle:
+        raise EncoderError("the model has no weight files", where=f"{where}: {folder}", cure="add model.safetensors")
     if not allow_pickle:
         raise EncoderError(
-            "the weights are in pickle format (.bin), which can run hidden code when it is read",
+            "the model has no weights in safetensors format",
             where=f"{where}: {folder}",
-            cure="use a revision with model.safetensors, or, if you trust the files, add allow_pickle=true",
+            cure="add model.safetensors, or use a revision that has it; pickled weights (.bin) can run hidden "
+            "code when they are read: add allow_pickle=true if you trust them",
         )
     return False
 
@@ -95,9 +95,7 @@ def _from_hub(repo: str, revision: str | None, *, where: str, allow_pickle: bool
 
     def fetch(*patterns: str) -> Path:
         # falls back to the cache by itself when the hub cannot be reached, and obeys HF_HUB_OFFLINE
-        found = snapshot_download(
-            repo, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"]
-        )
+        found = snapshot_download(repo, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"])
         return Path(found)
 
     where = f"{where}: {repo}" + (f"@{revision}" if revision else "")
@@ -126,8 +124,6 @@ def _from_hub(repo: str, revision: str | None, *, where: str, allow_pickle: bool
             cure="check the network (and HF_HUB_OFFLINE), or give a local folder as hf:./folder",
         ) from error
     if not _COMMIT.fullmatch(folder.name):
-        raise EncoderError(
-            "the hub names no commit for this model", where=where, cure="download it to a folder"
-        )
+        raise EncoderError("the hub names no commit for this model", where=where, cure="download it to a folder")
     has_safetensors = _check_files(folder, where=where, allow_pickle=allow_pickle)
     return Source(folder, repo.rpartition("/")[2], folder.name, has_safetensors)

@@ -71,9 +71,7 @@ def _ids(tokenizer: Any, sequences: Sequence[str], *, special: bool) -> list[lis
     return [list(ids) for ids in encoded["input_ids"]]
 
 
-def windows(
-    tokenizer: Any, sequences: Sequence[str], room: int | None, overflow: str, *, where: str
-) -> list[Window]:
+def windows(tokenizer: Any, sequences: Sequence[str], room: int | None, overflow: str, *, where: str) -> list[Window]:
     """The windows of all sequences, in order; ``room`` is the limit less the special tokens.
 
     Raises EncoderError for a sequence without tokens, and for one past the limit when ``overflow=error``.

@@ -28,9 +28,7 @@ KMER = Kind(
     home="geneb_jax.encoder.kmer:load",
     options=(
         Option("counts", bool, False, "counts instead of frequencies (which sum to 1)"),
-        Option(
-            "canonical", bool, False, "strand-symmetric: a word and its reverse complement share a column"
-        ),
+        Option("canonical", bool, False, "strand-symmetric: a word and its reverse complement share a column"),
     ),
 )
 
@@ -84,9 +82,7 @@ HF = Kind(
         Option("dtype", str, "float32", "arithmetic of the model", ("float32", "bfloat16", "float16")),
         Option("attention", str, "auto", "attention code of transformers", ("auto", "eager", "sdpa")),
         Option("device", str, "auto", "auto, cpu, cuda or cuda:N", changes_vectors=False),
-        Option(
-            "batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False
-        ),
+        Option("batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False),
         Option("padding", bool, True, "pad to batch unequal lengths; false: equal ones only", (), False),
         Option("trust_remote_code", bool, False, "run Python code that comes with the model", (), False),
         Option("allow_pickle", bool, False, "read .bin weights, a format that can hide code", (), False),

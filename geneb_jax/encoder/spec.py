@@ -130,9 +130,7 @@ def _convert(where: str, option: Option, value: object) -> Setting:
         if not option.choices or str(value) in option.choices:
             return str(value)
         wanted = "one of " + ", ".join(option.choices)
-    raise UsageError(
-        f"option {option.name!r} cannot be {value!r}", where=f"encoder {where}", cure=f"give {wanted}"
-    )
+    raise UsageError(f"option {option.name!r} cannot be {value!r}", where=f"encoder {where}", cure=f"give {wanted}")
 
 
 def number_subject(spec: EncoderSpec, *, what: str, low: int, high: int, default: int | None = None) -> int:

@@ -71,9 +71,7 @@ def test_words_are_columns_in_alphabetical_order():
 
 
 def onehot_by_hand(sequence: str, length: int, align: str, ambiguous: str) -> np.ndarray:
-    margin = {"left": 0, "center": abs(length - len(sequence)) // 2, "right": abs(length - len(sequence))}[
-        align
-    ]
+    margin = {"left": 0, "center": abs(length - len(sequence)) // 2, "right": abs(length - len(sequence))}[align]
     if len(sequence) > length:
         cells = list(sequence[margin : margin + length])
     else:
@@ -95,9 +93,7 @@ def onehot_by_hand(sequence: str, length: int, align: str, ambiguous: str) -> np
 )
 def test_onehot_is_what_its_rule_says(sequences, length, align, ambiguous):
     encoder = load_encoder(f"onehot:{length},align={align},ambiguous={ambiguous}")
-    expected = np.array([onehot_by_hand(s, length, align, ambiguous) for s in sequences]).reshape(
-        -1, 4 * length
-    )
+    expected = np.array([onehot_by_hand(s, length, align, ambiguous) for s in sequences]).reshape(-1, 4 * length)
     found = encoder.encode(sequences)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -170,9 +166,7 @@ def test_random_conv_weights_are_the_same_in_another_process_with_other_jax_sett
     np.testing.assert_allclose(there, conv.encode(["ACGTTGCAN"])[0], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "spec", ["kmer:3", "kmer:2,counts=true,canonical=true", "onehot:50", "random-conv:24"]
-)
+@pytest.mark.parametrize("spec", ["kmer:3", "kmer:2,counts=true,canonical=true", "onehot:50", "random-conv:24"])
 def test_built_in_encoders_pass_the_checks(spec):
     rng = np.random.default_rng(1)
     sequences = ["".join(rng.choice(list("ACGT"), n)) for n in (20, 33, 60, 61, 90)]

@@ -99,15 +99,11 @@ def test_poolings_are_the_unbatched_rule(bert, pooling, counted):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("layer", "index"), [("last", 3), ("mid", 1), ("0", 0), ("-2", 2), ("-4", 0), ("3", 3)]
-)
+@pytest.mark.parametrize(("layer", "index"), [("last", 3), ("mid", 1), ("0", 0), ("-2", 2), ("-4", 0), ("3", 3)])
 def test_layers(bert, layer, index):
     encoder = load_encoder(f"hf:{bert},layer={layer}")
     assert encoder.info.settings["layer"] == index
-    np.testing.assert_allclose(
-        encoder.encode(SEQUENCES), reference(bert, SEQUENCES, layer=index), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(encoder.encode(SEQUENCES), reference(bert, SEQUENCES, layer=index), rtol=1e-5, atol=1e-5)
 
 
 def test_a_small_batch_budget_changes_nothing_and_is_no_part_of_the_identity(bert):
@@ -135,9 +131,7 @@ def test_left_padding_tokenizer_without_padding_token(gpt2):
 
 def test_a_model_that_takes_no_mask_gets_equal_lengths(tmp_path, monkeypatch):
     torch.manual_seed(2)
-    MambaModel(MambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=2, state_size=4)).save_pretrained(
-        tmp_path
-    )
+    MambaModel(MambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=2, state_size=4)).save_pretrained(tmp_path)
     save_tokenizer(tmp_path, special=False, pad_token="[PAD]")
     monkeypatch.setattr("geneb_jax.encoder.hf_model.takes_mask", lambda model: False)
     encoder = load_encoder(f"hf:{tmp_path}")
@@ -207,9 +201,7 @@ def test_every_setting_that_changes_a_vector_is_in_the_digest(bert):
     digests = {load_encoder(f"hf:{bert}" + f",{o}" * bool(o)).info.digest for o in options}
     assert len(digests) == len(options)
     same = ["layer=-1", "device=cpu", "batch_tokens=64", "layer=3", "padding=false", "max_tokens=32"]
-    assert {load_encoder(f"hf:{bert},{o}").info.digest for o in same} == {
-        load_encoder(f"hf:{bert}").info.digest
-    }
+    assert {load_encoder(f"hf:{bert},{o}").info.digest for o in same} == {load_encoder(f"hf:{bert}").info.digest}
 
 
 def test_missing_weights_are_refused(bert, tmp_path):
@@ -219,9 +211,7 @@ def test_missing_weights_are_refused(bert, tmp_path):
     weights = load_file(bert / "model.safetensors")
     weights.pop("bert.encoder.layer.1.output.dense.weight")
     save_file(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        EncoderError, match=r"1 weights of BertModel.*encoder\.layer\.1\.output\.dense\.weight"
-    ):
+    with pytest.raises(EncoderError, match=r"1 weights of BertModel.*encoder\.layer\.1\.output\.dense\.weight"):
         load_encoder(f"hf:{tmp_path / 'm'}")
 
 
@@ -253,7 +243,7 @@ def test_remote_code_needs_an_opt_in(bert, tmp_path):
     ("break_it", "words"),
     [
         (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "no weight files"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights in safetensors"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "cannot load the model"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot load"),
         (lambda folder: [p.unlink() for p in folder.glob("token*")], "no tokenizer"),
