@@ -26,11 +26,11 @@ if TYPE_CHECKING:
               "Default: the folder in GENEB_DATA, if set, else the hub.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--trust-remote-code", is_flag=True,
-              help="Run Python code that comes with a hub model. Only for models you trust.")  # fmt: skip
+              help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
 @click.option("--no-check", is_flag=True, help="Skip the checks an encoder has to pass before it counts.")
 @click.option("--chunk-rows", type=click.IntRange(min=1), metavar="N",
-              help="Sequences saved at a time, which is what a kill can lose. Default: 256 to 4,096 by width. "
-              "Fixed once a store holds the encoder.")  # fmt: skip
+              help="Sequences saved at a time, which is what a kill can lose. Default: 256 to 4,096 by "
+              "width. Fixed once a store holds the encoder.")  # fmt: skip
 @click.option("--compression", type=click.Choice(["none", "zstd"]), default="none", show_default=True,
               help="zstd shrinks k-mer vectors 10 to 60 times, those of networks by a tenth, "
               "and reads slower.")  # fmt: skip

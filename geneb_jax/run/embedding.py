@@ -116,7 +116,7 @@ def embed(
                 raise no_space(store.path, needed, free)
             if check:
                 with clock.phase("check"):
-                    _check(encoder, pending)
+                    _check(encoder, sorted(read.sequences, key=len))
         _encode(encoder, store, pending, read, clock, progress)
         with clock.phase("write"):
             warnings, bad_tasks, bad_rows = _write_splits(store, suite, read)
@@ -186,11 +186,13 @@ def _plan(store: EmbeddingStore, sequences: list[str]) -> list[str]:
     return missing
 
 
-def _check(encoder: Encoder, pending: list[str]) -> None:
+def _check(encoder: Encoder, sequences: list[str]) -> None:
     from geneb_jax.encoder import check_encoder
 
-    picks = np.unique(np.linspace(0, len(pending) - 1, _SAMPLE).astype(int))
-    check_encoder(encoder, [pending[i] for i in picks])
+    picks = np.unique(np.linspace(0, len(sequences) - 1, _SAMPLE).astype(int))
+    # one sequence alone can be compared with nothing
+    if len(picks) > 1:
+        check_encoder(encoder, [sequences[i] for i in picks]).raise_if_failed()
 
 
 def _encode(

@@ -36,12 +36,16 @@ def default_rows(width: int) -> int:
 
 
 def create_embeddings(root: Path, key: str, width: int, rows: int, compression: Compression) -> None:
-    """An empty array of vectors."""
+    """An empty array of vectors.
+
+    Everything of an element is created in a Zarr store of its own: Zarr writes missing parents too, and the
+    root belongs to all writers.
+    """
     chunk = rows // _CHUNKS_PER_SHARD if rows % _CHUNKS_PER_SHARD == 0 else rows
     checks = (Crc32cCodec(),) if compression == "none" else (ZstdCodec(level=1), Crc32cCodec())
     zarr.create_array(
-        LocalStore(root),
-        name=f"{key}/embeddings",
+        LocalStore(root / key),
+        name="embeddings",
         shape=(0, width),
         shards=(rows, width),
         chunks=(chunk, width),
@@ -56,8 +60,8 @@ def create_embeddings(root: Path, key: str, width: int, rows: int, compression: 
 def create_digests(root: Path, key: str, rows: int) -> None:
     """An empty array of sequence digests."""
     zarr.create_array(
-        LocalStore(root),
-        name=f"{key}/digests",
+        LocalStore(root / key),
+        name="digests",
         shape=(0, DIGEST_BYTES),
         chunks=(rows, DIGEST_BYTES),
         dtype="uint8",
@@ -68,10 +72,10 @@ def create_digests(root: Path, key: str, rows: int) -> None:
     )
 
 
-def create_ints(root: Path, name: str, values: NDArray[np.int64], geneb_type: str) -> None:
+def create_ints(element: Path, name: str, values: NDArray[np.int64], geneb_type: str) -> None:
     """A one-chunk array of int64, replacing whatever an interrupted writer left in its place."""
     zarr.create_array(
-        LocalStore(root),
+        LocalStore(element),
         name=name,
         data=np.ascontiguousarray(values, dtype="<i8"),
         chunks=(max(len(values), 1),),
@@ -91,9 +95,9 @@ def create_root(root: Path) -> None:
         return
 
 
-def put_attributes(root: Path, key: str, attributes: dict[str, Any]) -> None:
-    """Write a group's attributes at one instant (creating the group when it is not there)."""
-    group = zarr.open_group(LocalStore(root), path=key, mode="a")
+def put_attributes(element: Path, name: str, attributes: dict[str, Any]) -> None:
+    """Write the attributes of an element's group at one instant, creating the group when it is not there."""
+    group = zarr.open_group(LocalStore(element), path=name, mode="a")
     group.update_attributes(attributes)
 
 
@@ -190,8 +194,11 @@ def read_rows(root: Path, array: Array, start: int, stop: int) -> NDArray[Any]:
         return np.empty((0, *array.shape[1:]), array.dtype)
     for shard in shards_of(array, start, stop):
         path = shard_path(root, array, shard)
+        # Zarr takes a missing object, and within shards an empty one, for fill values
         if not path.is_file():
             raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE)
+        if not path.stat().st_size:
+            raise StoreError("a chunk is damaged (empty)", where=str(path), cure=DAMAGED_CURE)
     try:
         return np.asarray(array[start:stop])
     except Exception as error:  # a truncated or altered chunk fails in any codec of the chain

@@ -39,6 +39,7 @@ class WriterLock:
                     where=str(folder.parent),
                     cure="wait until it has finished, or stop it; reading is possible meanwhile",
                 ) from None
+        with contextlib.suppress(OSError):  # a courtesy to the next writer, which a full disk may refuse
             self._note.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
 
     def release(self) -> None:
@@ -96,7 +97,8 @@ def write_error(error: OSError, where: Path, needed: int = 0) -> StoreError:
 def no_space(where: Path, needed: int, free: int) -> StoreError:
     """The StoreError for a full disk; both sizes in bytes."""
     return StoreError(
-        f"the disk is full: {human_bytes(needed)} are to be written and {human_bytes(free)} are free",
+        f"the disk is full: {human_bytes(needed) + ' are to be written and ' if needed else ''}"
+        f"{human_bytes(free)} are free",
         where=str(where),
         cure="free some space or choose another disk, then run the same command again; "
         "rows committed before are safe and are not computed again",

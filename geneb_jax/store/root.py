@@ -128,9 +128,7 @@ class Store:
                 (folder / part / "zarr.json").unlink(missing_ok=True)
             arrays.create_embeddings(self.path, key, manifest.width, rows, compression)
             arrays.create_digests(self.path, key, rows)
-            arrays.put_attributes(
-                self.path, f"{key}/splits", {"geneb_type": "splits", "geneb_version": VERSION}
-            )
+            arrays.put_attributes(folder, "splits", {"geneb_type": "splits", "geneb_version": VERSION})
             attributes = {
                 "geneb_type": "element",
                 "geneb_version": VERSION,
@@ -138,7 +136,7 @@ class Store:
                 "manifest": manifest.as_json(),
                 "manifest_digest": manifest.digest,
             }
-            arrays.put_attributes(self.path, key, attributes)
+            arrays.put_attributes(folder, "", attributes)
             files.sync_files(sorted(folder.rglob("zarr.json")))
 
     def _no_element(self, wanted: Manifest) -> StoreError:

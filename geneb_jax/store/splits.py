@@ -141,14 +141,15 @@ def write(
     attributes["generation"] = old.generation + 1 if old else 1
     checksum = sha256(canonical_json(attributes, where=split.task_id))
     folder = split_folder(split.task_id, split.split, attributes["generation"])
-    name = f"{key}/splits/{folder}"
-    path = root / name
+    name = f"splits/{folder}"
+    element = root / key
+    path = element / name
     if path.exists():
         remove(path)  # never finished, or damaged beyond listing
-    arrays.create_ints(root, f"{name}/rows", rows, "rows")
-    arrays.create_ints(root, f"{name}/labels", labels, "labels")
+    arrays.create_ints(element, f"{name}/rows", rows, "rows")
+    arrays.create_ints(element, f"{name}/labels", labels, "labels")
     files.sync_files(sorted(p for p in path.rglob("*") if p.is_file()))
-    arrays.put_attributes(root, name, {**attributes, "checksum": checksum})
+    arrays.put_attributes(element, name, {**attributes, "checksum": checksum})
     files.sync_files([path / "zarr.json", path])
     if old is not None:
         remove(root / key / "splits" / old.folder)
