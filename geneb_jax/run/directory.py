@@ -214,9 +214,7 @@ class RunWriter:
                 cure="give --out another folder, or embed the same data with every encoder",
             )
 
-    def write_pair(
-        self, element: str, records: Sequence[Record], predicted: NumpyInt | None, true: NumpyInt
-    ) -> None:
+    def write_pair(self, element: str, records: Sequence[Record], predicted: NumpyInt | None, true: NumpyInt) -> None:
         """Commit the records of one (encoder, task) pair.
 
         `predicted` `(records, m)` and `true` `(m,)` are labels; rows of lanes without a score are ignored.
@@ -241,9 +239,7 @@ class RunWriter:
             partial.write_text(self.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _replace(partial, self.path / _META)
 
-    def _write_predictions(
-        self, element: str, records: Sequence[Record], predicted: NumpyInt, true: NumpyInt
-    ) -> None:
+    def _write_predictions(self, element: str, records: Sequence[Record], predicted: NumpyInt, true: NumpyInt) -> None:
         import zarr
 
         task = records[0].task
@@ -333,7 +329,7 @@ def _ordered(table: pa.Table, meta: RunMeta) -> pa.Table:
         (encoders.get(e, len(encoders)), tasks.get(t, len(tasks)), t)
         for e, t in zip(columns["encoder_digest"], columns["task"], strict=True)
     ]
-    return table.take(sorted(range(len(keys)), key=keys.__getitem__))
+    return table.take(np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64))
 
 
 def _array(root: Any, name: str) -> Any:
