@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from geneb_jax.run.embedding import EmbedReport
 
 
+_WIDTH_WHEN_PIPED = 120
+
+
 @click.command()
 @click.argument("encoders", nargs=-1, required=True, metavar="ENCODER...")
 @click.option("--suite", "suite_name", required=True, metavar="SUITE",
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
               help="Sequences saved at a time, which is what a kill can lose. Default: 256 to 4,096 by "
               "width. Fixed once a store holds the encoder.")  # fmt: skip
 @click.option("--compression", type=click.Choice(["none", "zstd"]), default="none", show_default=True,
-              help="zstd shrinks k-mer vectors 10 to 60 times, those of networks by a tenth, "
+              help="zstd shrinks k-mer vectors 6 to 60 times, those of networks by a tenth, "
               "and reads slower.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
@@ -88,16 +91,17 @@ def show(reports: list[EmbedReport]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH_WHEN_PIPED)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("encoder", overflow="fold")
-    for name in ("width", "tasks", "distinct", "new", "kept", "repeats", "seq/s", "sec"):
+    for name in ("tasks", "distinct", "new", "kept", "repeats", "seq/s", "sec"):
         table.add_column(name, justify="right", no_wrap=True)
     for report in reports:
         encode = report.seconds["encode"]
         rate = f"{report.embedded_now / encode:,.0f}" if report.embedded_now and encode > 0 else "–"
         table.add_row(
             report.encoder,
-            str(report.width),
             str(len(report.tasks)),
             f"{report.distinct:,}",
             f"{report.embedded_now:,}",
@@ -108,8 +112,7 @@ def show(reports: list[EmbedReport]) -> None:
         )
     console.print(table)
     console.print(
-        "distinct: different sequences; new: embedded now; kept: in the store already; "
-        "repeats: no work needed",
+        "distinct: different sequences; new: embedded now; kept: in the store already; repeats: no work needed",
         style="dim",
     )
     _show_notes(reports)
@@ -128,9 +131,7 @@ def _show_notes(reports: list[EmbedReport]) -> None:
     for report in reports:
         for warning in report.warnings:
             say("note: ", warning)
-        lacking = [
-            (task_id, error) for task_id, error in report.failed if isinstance(error, MissingDataError)
-        ]
+        lacking = [(task_id, error) for task_id, error in report.failed if isinstance(error, MissingDataError)]
         for task_id, error in report.failed:
             if not isinstance(error, MissingDataError):
                 say("failed: ", f"{task_id}: {error}")

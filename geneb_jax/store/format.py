@@ -24,8 +24,8 @@ arrays: an element without them was never finished and holds no rows.
 
 **embeddings** is float32 (rows × width), one row per distinct sequence, in shards of a fixed number of
 rows and four chunks to a shard; each chunk ends in its CRC-32C, and so does the shard's index. By default
-chunks are not compressed: vectors of neural encoders shrink by 8 % only, and reading is the limit of a
-large grid; ``zstd`` is an option that pays for k-mer counts (10 to 60 times smaller). The fill value is
+chunks are not compressed: vectors of neural encoders shrink by 7 % only, and reading is the limit of a
+large grid; ``zstd`` is an option that pays for k-mer counts (6 to 60 times smaller). The fill value is
 NaN, so a chunk that is not there can never be taken for a vector.
 
 **digests** is uint8 (rows × 32): SHA-256 of each sequence in upper case. The store holds no sequences. It
