@@ -25,6 +25,9 @@ from geneb_jax.status import Status
 WIDE = 2048
 """From this width on LAPACK gets all threads; below, its spinning threads only disturb XLA's."""
 
+SMALL_SHOTS = 16
+"""Draws of up to this many rows per class are padded to one size and solved together."""
+
 
 class _Solved(NamedTuple):
     """One distinct problem after its fit; W (q, o) in the design's coordinates."""
@@ -134,7 +137,7 @@ def _fit_coordinates(
     distinct = list(dict.fromkeys(keys))
     solved: dict[_Key, _Solved] = {}
     for group in _groups(distinct):
-        solved.update(zip(group, _solve_group(design, targets, group, dtype), strict=True))
+        solved.update(zip(group, _solve_group(X_train, design, targets, group, dtype), strict=True))
 
     labels = np.union1d(classes, y_test)
     test = transform_rows(design, X_test)
@@ -184,58 +187,53 @@ def _fit_coordinates(
 
 
 def _groups(keys: list[_Key]) -> list[list[_Key]]:
-    """Problems that are solved in one batch: all full-data penalties together, and all draws of one regime and spec."""
+    """Problems that are solved in one batch: all full-data penalties together, and all small draws of one spec."""
     groups: dict[tuple[object, ...], list[_Key]] = {}
     for key in keys:
         if key.shots is None:
             label: tuple[object, ...] = (None, key.spec.max_steps, key.spec.tolerance)
         else:
-            label = (key.shots, key.spec)
+            # small draws of different sizes share one padded batch, and one compilation
+            label = (0 if key.shots <= SMALL_SHOTS else key.shots, key.spec)
         groups.setdefault(label, []).append(key)
     return list(groups.values())
 
 
-def _solve_group(design: Design, targets: Targets, group: list[_Key], dtype: Dtype) -> list[_Solved]:
+def _solve_group(X: NumpyFloat, design: Design, targets: Targets, group: list[_Key], dtype: Dtype) -> list[_Solved]:
     began = time.perf_counter()
     first = group[0]
     tolerance = first.spec.resolved_tolerance(dtype)
     n, d = design.rows, design.X.shape[1] - 1
+    in_span = "newton-cg in the rows' span"
     if first.shots is None and n >= d:
         specs = [key.spec for key in group]
-        solver, sizes = "newton-cg", n
-        W, state = solve_all_rows(design, targets, specs, tolerance=tolerance, max_steps=first.spec.max_steps)
-        batches = [(W, state)]
+        solver, sizes = "newton-cg", [n] * len(group)
+        parts = [solve_all_rows(design, targets, specs, tolerance=tolerance, max_steps=first.spec.max_steps)]
     elif first.shots is None:
-        solver, sizes = "newton-cg in the rows' span", n
-        everything = np.arange(n)[None]
-        batches = [solve_own_rows(design, targets, everything, key.spec, tolerance=tolerance) for key in group]
+        solver, sizes = in_span, [n] * len(group)
+        everything = np.arange(n)
+        parts = [solve_own_rows(X, design, targets, [everything], key.spec) for key in group]
     else:
-        selections = np.stack([draw_rows(targets.index, first.shots, key.seed) for key in group])
-        sizes = selections.shape[1]
-        solver = "newton-cg in the rows' span" if sizes < d else "newton-cg"
-        batches = [solve_own_rows(design, targets, selections, first.spec, tolerance=tolerance)]
-    host = [
-        jax.device_get((W, state.status, state.value, state.gap, state.grad_norm, state.num_steps))
-        for W, state in batches
-    ]
-    columns = [np.concatenate([np.asarray(part[i]) for part in host]) for i in range(6)]
+        draws = [draw_rows(targets.index, key.shots or 0, key.seed) for key in group]
+        sizes = [len(rows) for rows in draws]
+        solver = in_span if max(sizes) < d else "newton-cg"
+        parts = [solve_own_rows(X, design, targets, draws, first.spec)]
+    W, status, value, gap, grad_norm, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
     seconds = (time.perf_counter() - began) / len(group)
-
-    def solved(i: int) -> _Solved:
-        W, status, value, gap, grad_norm, steps = (column[i] for column in columns)
-        return _Solved(
-            W=W,
-            status=Status(int(status)),
-            objective=float(value),
-            relative_gap=float(gap),
-            grad_norm=float(grad_norm),
-            num_steps=int(steps),
-            n_train=sizes,
+    return [
+        _Solved(
+            W=W[i],
+            status=Status(int(status[i])),
+            objective=float(value[i]),
+            relative_gap=float(gap[i]),
+            grad_norm=float(grad_norm[i]),
+            num_steps=int(steps[i]),
+            n_train=sizes[i],
             solver=solver,
             seconds=seconds,
         )
-
-    return [solved(i) for i in range(len(group))]
+        for i in range(len(group))
+    ]
 
 
 def _scored_status(status: Status, table: NumpyInt) -> Status:

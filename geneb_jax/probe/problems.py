@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float, Int, NumpyFloat, NumpyInt
-from geneb_jax.probe.design import Design, pad
-from geneb_jax.probe.rounds import Lanes, solve_lanes
+from geneb_jax.axes import Array, Bool, Float, NumpyFloat, NumpyInt
+from geneb_jax.probe.design import Design, pad, padded_rows
+from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.solve.newton_cg import State
 from geneb_jax.solve.span import span
 from geneb_kernels.precision import HIGHEST
 
@@ -43,7 +42,7 @@ class Targets:
 
 def solve_all_rows(
     design: Design, targets: Targets, specs: Sequence[LogisticSpec], *, tolerance: float, max_steps: int
-) -> tuple[Float[Array, "p q o"], State]:
+) -> Fitted:
     """Lanes that share every row: one matrix, one Gram, all penalties in the columns of the same products."""
     dtype = np.dtype(design.X.dtype)
     rows = design.X.shape[0]
@@ -53,90 +52,86 @@ def solve_all_rows(
         Y=jnp.asarray(pad(targets.encode(slice(None), dtype), rows)),
         C=jnp.asarray([spec.C for spec in specs], dtype),
         weights=jnp.asarray(np.stack(weights)),
-        penalty=jnp.stack([_penalty(design, spec) for spec in specs]),
+        penalty=jnp.asarray(np.stack([_penalty(design, spec) for spec in specs])),
     )
-    state = solve_lanes(lanes, tolerance=tolerance, max_steps=max_steps)
-    return state.W, state
+    return solve_lanes(lanes, tolerance=tolerance, max_steps=max_steps)
 
 
-def _penalty(design: Design, spec: LogisticSpec) -> Float[Array, " q"]:
-    """π in solver coordinates: 1/scale² on raw features, 1 on standardised ones, 0 for the intercept."""
-    body = jnp.ones_like(design.scale) if spec.standardize else design.scale**-2.0
-    return jnp.append(body, 0.0 if spec.fit_intercept else 1.0)
+def _penalty(design: Design, spec: LogisticSpec) -> NumpyFloat:
+    """π (q,) in solver coordinates: 1/scale² on raw features, 1 on standardised ones, 0 for the intercept."""
+    scale = np.asarray(design.scale)
+    body = np.ones_like(scale) if spec.standardize else scale**-2.0
+    return np.append(body, np.asarray(0.0 if spec.fit_intercept else 1.0, scale.dtype))
 
 
 def solve_own_rows(
-    design: Design, targets: Targets, selections: NumpyInt, spec: LogisticSpec, *, tolerance: float
-) -> tuple[Float[Array, "p q o"], State]:
-    """Lanes with rows of their own, `selections` (p, m): few-shot draws, or all rows where there are fewer than d.
+    X: NumpyFloat, design: Design, targets: Targets, selections: Sequence[NumpyInt], spec: LogisticSpec
+) -> Fitted:
+    """Lanes with rows of their own: few-shot draws, or all rows of X (n, d) where there are fewer than d.
 
-    Solved in the span of their rows when m < d, else on the gathered rows. Returns W in the design's coordinates.
+    Each selection (m,) lists a lane's rows; shorter ones are filled up with rows of weight zero. Solved in the span
+    of the rows when m < d, else on the gathered rows; always in float64, which these small problems hardly feel, and
+    which keeps draws of features with tiny norms exact. Returns W in the design's coordinates.
     """
-    dtype = np.dtype(design.X.dtype)
-    p = len(selections)
-    Y = np.stack([targets.encode(rows, dtype) for rows in selections])
-    weights = np.stack([targets.class_weights(rows, spec, dtype) for rows in selections])
-    Z, shift, scale, to_width = _gather(
-        design.X, design.scale, jnp.asarray(selections), spec.fit_intercept, spec.standardize
-    )
-    free = 0.0 if spec.fit_intercept else 1.0
-    lanes = Lanes(
-        X=Z,
-        Y=jnp.asarray(Y),
-        C=jnp.full((p,), spec.C, dtype),
-        weights=jnp.asarray(weights),
-        penalty=jnp.broadcast_to(
-            jnp.append(jnp.ones(Z.shape[-1] - 1, dtype), jnp.asarray(free, dtype)), (p, Z.shape[-1])
-        ),
-    )
-    state = solve_lanes(lanes, tolerance=tolerance, max_steps=spec.max_steps)
-    return _scatter(state.W, shift, scale, to_width, design.scale), state
+    p, m = len(selections), padded_rows(max(len(rows) for rows in selections))
+    wide = np.dtype(np.float64)
+    weights = np.stack([pad(targets.class_weights(rows, spec, wide), m) for rows in selections])
+    real = np.stack([np.arange(m) < len(rows) for rows in selections])
+    filled = np.stack([pad(rows, m) for rows in selections])
+    scale = np.asarray(design.scale, wide)
+    shift = np.asarray(design.shift, wide)
+    with jax.enable_x64(True):
+        Z, basis, own_shift, own_scale = _coordinates(
+            jnp.asarray(X[filled]), jnp.asarray(real), spec.fit_intercept, spec.standardize
+        )
+        penalty = np.ones((p, Z.shape[-1]))
+        penalty[:, -1] = 0 if spec.fit_intercept else 1
+        lanes = Lanes(
+            X=Z,
+            Y=jnp.asarray(targets.encode(filled, wide)),
+            C=jnp.asarray(np.full(p, spec.C)),
+            weights=jnp.asarray(weights),
+            penalty=jnp.asarray(penalty),
+        )
+        fitted = solve_lanes(lanes, tolerance=spec.resolved_tolerance("float64"), max_steps=spec.max_steps)
+        coef, intercept = (np.asarray(a) for a in _to_width(fitted.W, basis, own_shift, own_scale))
+    # from raw features to the design's coordinates, in float64 on the host
+    W = np.concatenate([coef * scale[:, None], (intercept + np.einsum("d,pdo->po", shift, coef))[:, None]], axis=1)
+    return fitted._replace(W=W.astype(design.X.dtype))
 
 
 @partial(jax.jit, static_argnames=("intercept", "standardize"))
-def _gather(
-    X: Float[Array, "n q"],
-    scale: Float[Array, " d"],
-    selections: Int[Array, "p m"],
-    intercept: bool,
-    standardize: bool,
-) -> tuple[Array, Array, Array, Array]:
-    """Each lane's features (p, m, r+1), its own shift and scale (p, d), and the map (p, d, r) back to width."""
+def _coordinates(
+    rows: Float[Array, "p m d"], real: Bool[Array, "p m"], intercept: bool, standardize: bool
+) -> tuple[Float[Array, "p m r"], Float[Array, "p d s"], Float[Array, "p d"], Float[Array, "p d"]]:
+    """Each lane's features with the intercept's column, its basis, and its own shift and scale of the raw features."""
 
-    def lane(rows: Int[Array, " m"]) -> tuple[Array, Array, Array, Array]:
-        R = X[rows, :-1] * scale
+    def lane(item: tuple[Float[Array, "m d"], Bool[Array, " m"]]) -> tuple[Array, Array, Array, Array]:
+        raw, real = item
+        mask = real.astype(jnp.float64)[:, None]
+        R = raw.astype(jnp.float64) * mask
         m, d = R.shape
+        count = jnp.sum(mask)
+        mean = jnp.sum(R, axis=0) / count
         centre = intercept or standardize
-        shift = jnp.mean(R, axis=0) if centre else jnp.zeros(d, R.dtype)
-        R = R - shift
-        spread = jnp.sqrt(jnp.mean(R * R, axis=0))
-        # what is left of a constant column is rounding of the design's own scale
-        constant = spread <= 8 * np.finfo(R.dtype).eps * scale
-        own = jnp.where(constant, 1, spread) if standardize else jnp.ones(d, R.dtype)
-        R = jnp.where(constant & standardize, 0, R / own)
-        if m < d:
-            basis = span(R)
-            features, to_width = basis.features, jnp.matmul(R.T, basis.to_rows, precision=HIGHEST)
-        else:
-            features, to_width = R, jnp.eye(d, dtype=R.dtype)
-        last = jnp.full((m, 1), 1.0 if intercept else 0.0, R.dtype)
-        return jnp.concatenate([features, last], axis=1), shift, own, to_width
+        shift = mean if centre else jnp.zeros_like(mean)
+        R = (R - shift) * mask
+        spread = jnp.sqrt(jnp.sum(R * R, axis=0) / count)
+        constant = spread <= 8 * np.finfo(np.float64).eps * jnp.abs(mean)
+        scale = jnp.where(constant, 1, spread) if standardize else jnp.ones_like(mean)
+        R = R / scale
+        features, basis = span(R) if m < d else (R, jnp.eye(d, dtype=R.dtype))
+        last = mask if intercept else jnp.zeros_like(mask)
+        return jnp.concatenate([features, last], axis=1), basis, shift, scale
 
-    # one after the other: the gathered rows of all lanes together can be larger than X
-    return jax.lax.map(lane, selections)
+    # one after the other, so that the scratch is one lane's
+    return jax.lax.map(lane, (rows, real))
 
 
 @jax.jit
-def _scatter(
-    V: Float[Array, "p r o"],
-    shift: Float[Array, "p d"],
-    own: Float[Array, "p d"],
-    to_width: Float[Array, "p d r"],
-    scale: Float[Array, " d"],
-) -> Float[Array, "p q o"]:
-    def lane(V: Array, shift: Array, own: Array, to_width: Array) -> Array:
-        W = jnp.matmul(to_width, V[:-1], precision=HIGHEST) / own[:, None]
-        intercept = V[-1] - jnp.matmul(shift, W, precision=HIGHEST)
-        return jnp.concatenate([W * scale[:, None], intercept[None]], axis=0)
-
-    return jax.vmap(lane)(V, shift, own, to_width)
+def _to_width(
+    V: Float[Array, "p r o"], basis: Float[Array, "p d s"], shift: Float[Array, "p d"], scale: Float[Array, "p d"]
+) -> tuple[Float[Array, "p d o"], Float[Array, "p o"]]:
+    """Coefficients and intercepts on raw features."""
+    coef = jnp.einsum("pds,pso->pdo", basis, V[:, :-1], precision=HIGHEST) / scale[..., None]
+    return coef, V[:, -1] - jnp.einsum("pd,pdo->po", shift, coef, precision=HIGHEST)

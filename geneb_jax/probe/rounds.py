@@ -15,14 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float
+from geneb_jax.axes import Array, Float, NumpyFloat, NumpyInt
 from geneb_jax.linear.objective import probabilities
-from geneb_jax.solve.newton_cg import Problem, State, solve, start
+from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import refreshed_factor, uniform_factor
+from geneb_jax.status import Status
 from geneb_kernels.gram import weighted_gram
 
 PER_CLASS_BYTES = 256 * 2**20
 """Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
+
+MAX_INNER = 400
+"""Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
 
 
 class Lanes(NamedTuple):
@@ -48,19 +52,54 @@ def _axes(shared: bool) -> Problem:
     return Problem(X=data, Y=data, weights=0, penalty=0)  # type: ignore[arg-type]
 
 
-@partial(jax.jit, static_argnames="shared")
-def _first(lanes: Lanes, shared: bool) -> tuple[Problem, Float[Array, "p q q"], State]:
+class Fitted(NamedTuple):
+    """What is kept of every lane, on the host: W (p, q, o) and one number per lane for the rest, as in `State`."""
+
+    W: NumpyFloat
+    status: NumpyInt
+    value: NumpyFloat
+    gap: NumpyFloat
+    grad_norm: NumpyFloat
+    num_steps: NumpyInt
+
+
+@jax.jit
+def _shared_factors(lanes: Lanes) -> Float[Array, "p q q"]:
+    """Factors at W = 0 for lanes of one X from a single Gram matrix: only C and the penalty differ.
+
+    Lanes with row weights of their own get the first lane's Gram too; it is a preconditioner, not the Hessian.
+    """
     o = lanes.Y.shape[-1]
-    k = 2 if o == 1 else o
-    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
-    grams = jax.vmap(weighted_gram, in_axes=(None if shared else 0, 0))
-    # lanes of one X nearly always share their row weights, and then one Gram matrix serves them all
-    G = grams(lanes.X, lanes.weights[:1] if shared else lanes.weights)
-    G = jnp.broadcast_to(G, (lanes.C.shape[0], *G.shape[1:])) if shared else G
-    factor = jax.vmap(partial(uniform_factor, k=k))(G, lanes.C, lanes.penalty)
-    W = jnp.zeros((lanes.C.shape[0], lanes.X.shape[-1], o), lanes.X.dtype)
-    state = jax.vmap(start, in_axes=(_axes(shared), 0))(problem, W)
-    return problem, factor, state
+    G = weighted_gram(lanes.X, lanes.weights[0])
+
+    def lane(item: tuple[Array, Array]) -> Array:
+        C, penalty = item
+        return uniform_factor(G, C, penalty, 2 if o == 1 else o)
+
+    return jax.lax.map(lane, (lanes.C, lanes.penalty))
+
+
+def _zero_state(lanes: Lanes) -> State:
+    """Every lane at W = 0, where the logits are zero and F is the weighted log of the number of classes."""
+    p, q, n, o = lanes.C.shape[0], lanes.X.shape[-1], lanes.X.shape[-2], lanes.Y.shape[-1]
+    dtype = np.dtype(lanes.X.dtype)
+    total = np.asarray(lanes.C) * np.asarray(lanes.weights).sum(axis=1)
+    infinite = np.full(p, np.inf, dtype)
+    zero = np.zeros(p, np.int32)
+    return State(
+        W=jnp.asarray(np.zeros((p, q, o), dtype)),
+        Z=jnp.asarray(np.zeros((p, n, o), dtype)),
+        value=jnp.asarray((total * np.log(max(o, 2))).astype(dtype)),
+        gap=jnp.asarray(infinite),
+        best_gap=jnp.asarray(infinite),
+        gain=jnp.asarray(np.zeros(p, dtype)),
+        grad_norm=jnp.asarray(infinite),
+        num_steps=jnp.asarray(zero),
+        num_products=jnp.asarray(zero),
+        num_bad=jnp.asarray(zero),
+        running=jnp.asarray(zero + 1),
+        status=jnp.asarray(np.full(p, int(Status.MAX_STEPS), np.int32)),
+    )
 
 
 @partial(jax.jit, static_argnames=("shared", "per_class"))
@@ -99,7 +138,7 @@ def _round(
     return jax.vmap(one, in_axes=(_axes(shared), 0, 0))(problem, factor, state)
 
 
-def _take(problem: Problem, state: State, rows: Array, shared: bool) -> tuple[Problem, State]:
+def _take(problem: Problem, state: State, rows: NumpyInt, shared: bool) -> tuple[Problem, State]:
     def pick(A: Array) -> Array:
         return A[rows]
 
@@ -112,35 +151,44 @@ def _compact_size(running: int, lanes: int) -> int:
     return min(lanes, 1 << (running - 1).bit_length())
 
 
-def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> State:
-    """Fit every lane; returns the final states with a leading lane axis, statuses included. Never raises on values."""
+def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
+    """Fit every lane from W = 0. Never raises on values: each lane carries its status."""
     shared = lanes.shared
     count = lanes.C.shape[0]
     q, o = lanes.X.shape[-1], lanes.Y.shape[-1]
-    itemsize = lanes.X.dtype.itemsize
+    itemsize = np.dtype(lanes.X.dtype).itemsize
     per_class = o > 1 and count * o * q * q * itemsize <= PER_CLASS_BYTES
     # a Gram matrix costs about q/16 passes of a few columns (measured, see benchmarks); never less than a few steps
     budget = max(24, q // 16 * (o if per_class else 1) // max(1, o // 4))
-    problem, factor, state = _first(lanes, shared)
-    tol = jnp.asarray(tolerance, lanes.X.dtype)
+    weights = lanes.C[:, None] * lanes.weights
+    problem = Problem(lanes.X, lanes.Y, weights, lanes.penalty)
+    state = _zero_state(lanes)
+    one_gram = shared and count > 1
+    factor = _shared_factors(lanes) if one_gram else _refresh(problem, state, shared, per_class=False)
+    tol = np.asarray(tolerance, lanes.X.dtype)
 
-    final = state
+    fitted: Fitted | None = None
     alive = np.arange(count)
     while True:
         state = _round(
-            problem, factor, state, tol, jnp.asarray(budget),
-            shared=shared, max_steps=max_steps, max_inner=400,
-        )  # fmt: skip
-        where = jnp.asarray(alive)
-        final = jax.tree.map(lambda whole, part: whole.at[where].set(part), final, state)  # noqa: B023
-        on = np.flatnonzero((np.asarray(state.running) == 1) & (np.asarray(state.num_steps) < max_steps))
+            problem, factor, state, tol, np.int32(budget), shared=shared, max_steps=max_steps, max_inner=MAX_INNER
+        )
+        part = Fitted(*(np.array(getattr(state, name)) for name in Fitted._fields))
+        fitted = part if fitted is None else _update(fitted, part, alive)
+        on = np.flatnonzero((np.asarray(state.running) == 1) & (part.num_steps < max_steps))
         if not len(on):
-            return final
+            return fitted
         size = _compact_size(len(on), len(alive))
         if size < len(alive):
             # fill up with finished lanes: they cost a slot, and repeat their own values
             on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
-            problem, state = _take(problem, state, jnp.asarray(on), shared)
+            problem, state = _take(problem, state, on, shared)
             alive = alive[on]
         factor = _refresh(problem, state, shared, per_class)
         budget = budget * 3 // 2
+
+
+def _update(fitted: Fitted, part: Fitted, lanes: NumpyInt) -> Fitted:
+    for whole, new in zip(fitted, part, strict=True):
+        whole[lanes] = new
+    return fitted

@@ -1,14 +1,15 @@
 """Few rows, many columns: solve in the span of the rows.
 
 With n < d the optimum is W = Xᵀ A: a component orthogonal to every row changes no logit and only raises the penalty.
-An eigendecomposition of the rows' Gram matrix K = Q Λ Qᵀ turns the problem into one of n columns, Z = Q Λ^½, with the
-same logits X W = Z V and the same penalty ‖W‖² = ‖V‖² for W = Xᵀ Q Λ^-½ V.
+The Cholesky factor of the rows' Gram matrix, X Xᵀ = L Lᵀ, turns the problem into one of n columns with features L: the
+same logits X W = L V and the same penalty ‖W‖² = ‖V‖² for W = Xᵀ L⁻ᵀ V.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,17 +18,20 @@ from geneb_kernels.precision import HIGHEST
 
 
 class Span(NamedTuple):
-    """Features (n, n) in the span, and the map (n, n) that takes coefficients V to row weights A = map V."""
+    """Features L (n, n) in the span, and the basis (d, n) = Xᵀ L⁻ᵀ that takes coefficients V to W."""
 
     features: Float[Array, "n n"]
-    to_rows: Float[Array, "n n"]
+    basis: Float[Array, "d n"]
 
 
 def span(rows: Float[Array, "n d"]) -> Span:
-    """Coordinates of `rows` in their own span; directions below the arithmetic's resolution are dropped."""
+    """Coordinates of `rows` (n, d) in their own span.
+
+    Repeated or centred rows make the Gram matrix singular; a jitter of some units of its resolution keeps the factor
+    finite and moves each logit by no more than that. Call it in float64: the map back divides by the small pivots.
+    """
+    n = rows.shape[0]
     K = jnp.matmul(rows, rows.T, precision=HIGHEST)
-    values, Q = jnp.linalg.eigh(K)
-    floor = rows.shape[0] * np.finfo(K.dtype).eps * values[-1]
-    kept = values > floor
-    root = jnp.sqrt(jnp.where(kept, values, 1))
-    return Span(Q * jnp.where(kept, root, 0), Q * jnp.where(kept, 1 / root, 0))
+    jitter = n * np.finfo(K.dtype).eps * jnp.maximum(jnp.trace(K) / n, np.finfo(K.dtype).tiny)
+    L = jnp.linalg.cholesky(K + jitter * jnp.eye(n, dtype=K.dtype))
+    return Span(L, jax.scipy.linalg.solve_triangular(L, rows, lower=True).T)
