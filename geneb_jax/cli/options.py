@@ -89,8 +89,7 @@ def make_specs(penalties: str, *, standardize: bool, balanced: bool) -> list[Log
     from geneb_jax.probe.spec import LogisticSpec
 
     return [
-        LogisticSpec(C=C, standardize=standardize, balanced=balanced)
-        for C in split_numbers(penalties, float, "--C")
+        LogisticSpec(C=C, standardize=standardize, balanced=balanced) for C in split_numbers(penalties, float, "--C")
     ]
 
 

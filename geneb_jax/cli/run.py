@@ -28,6 +28,9 @@ from geneb_jax.probe.spec import Dtype
               help="Run directory; an interrupted one is continued.")  # fmt: skip
 @click.option("--store", type=click.Path(path_type=Path), metavar="STORE",
               help="Where the embeddings are kept. Default: RUN/store.")  # fmt: skip
+@click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
+@click.option("--trust-remote-code", is_flag=True,
+              help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     encoders: tuple[str, ...],
@@ -43,19 +46,21 @@ def command(
     x64: bool,
     out: Path,
     store: Path | None,
+    offline: bool,
+    trust_remote_code: bool,
     as_json: bool,
 ) -> int:
     """Embed a suite with each ENCODER (kmer:6, onehot, hf:org/name, module:Class …), probe it and report.
 
-    Sequences and fits that are there already are not computed again, so the same command resumes. For
-    encoders with options of their own use `geneb embed` and `geneb probe`.
+    Sequences and fits that are there already are not computed again, so the same command resumes. Options of an
+    encoder go behind its name, as in kmer:6,counts=true.
     """
     from geneb_jax.run.probing import ENGINES
     from geneb_jax.run.whole import embed_and_probe
     from geneb_jax.task import load_suite
 
     dtype: Dtype = "float64" if x64 else "float32"
-    suite = load_suite(suite_name, data=data)
+    suite = load_suite(suite_name, data=data, offline=offline)
     result = embed_and_probe(
         encoders,
         suite,
@@ -69,6 +74,7 @@ def command(
         dtype=dtype,
         progress=not as_json,
         command=typed_command(),
+        trust_remote_code=trust_remote_code,
     )
     code = conclude(result.run, as_json=as_json)
     if not as_json:

@@ -69,9 +69,7 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=WIDTH_WHEN_PIPED)
 
 
-def print_report(
-    run: Run, to: Console | None = None, *, metric: Metric = "mcc", tasks: bool | None = None
-) -> None:
+def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc", tasks: bool | None = None) -> None:
     """Print the leaderboards, the tasks (by default if they are few), the legend, and where the time went."""
     to = to or console()
     board = Board(run, metric)

@@ -110,12 +110,8 @@ def resolve_suite(suite: Suite | str | None, elements: Sequence[EmbeddingStore])
     if len(sources) != 1:
         names = ", ".join(f"{name} {version}" for name, version in sources)
         raise StoreError(
-            f"the stores hold tasks of {len(sources)} suites: {names}"
-            if sources
-            else "the stores hold no tasks",
-            cure="name one with --suite"
-            if sources
-            else "embed a suite first: `geneb embed ENCODER --suite …`",
+            f"the stores hold tasks of {len(sources)} suites: {names}" if sources else "the stores hold no tasks",
+            cure="name one with --suite" if sources else "embed a suite first: `geneb embed ENCODER --suite …`",
         )
     ((name, version), source) = next(iter(sources.items()))
     if name in BUILT_IN:
@@ -155,9 +151,7 @@ def make_pairs(elements: Sequence[EmbeddingStore], suite: Suite, check: DataChec
                 seen.add(key)
                 pairs.append(Pair(element, info))
             elif check.at_hand(info.id) and not any(
-                info.id in held[id(other)]
-                for other in elements
-                if other.manifest.digest == element.manifest.digest
+                info.id in held[id(other)] for other in elements if other.manifest.digest == element.manifest.digest
             ):
                 try:
                     check.digests(info.id)

@@ -158,9 +158,7 @@ class _Worker:
         status: Status,
     ) -> None:
         if problem or train is None or test is None:
-            records = [
-                self._record(pair, lane, train, test, status=status, message=problem) for lane in self.lanes
-            ]
+            records = [self._record(pair, lane, train, test, status=status, message=problem) for lane in self.lanes]
             self.writer.write_pair(pair.element.key, records, None, np.zeros(0, np.int64))
             return
         records = [self._scored(pair, result, train, test) for result in results]

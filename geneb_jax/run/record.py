@@ -119,8 +119,7 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     columns = [
-        pa.field(name, getattr(pa, kind)(), metadata={"description": text})
-        for name, (kind, text) in COLUMNS.items()
+        pa.field(name, getattr(pa, kind)(), metadata={"description": text}) for name, (kind, text) in COLUMNS.items()
     ]
     return pa.schema(columns, metadata={"geneb_type": RECORDS_TYPE, "geneb_version": str(RECORDS_VERSION)})
 

@@ -40,18 +40,22 @@ def embed_and_probe(
     dtype: Dtype = "float32",
     progress: bool = True,
     command: Sequence[str] = (),
+    trust_remote_code: bool = False,
 ) -> WholeRun:
     """Embed a suite with every encoder into `store` (default: `out`/store) and probe what it then holds.
 
     All encoders are loaded first, so that a wrong name stops at once. One that fails its checks is left out
-    and named, unless it is the only one.
+    and named, unless it is the only one. `trust_remote_code` lets models of the hub run code of their own.
 
     Raises:
         GenebError: as `load_encoder`, `embed` and `probe` do.
     """
     store = Path(out) / "store" if store is None else Path(store)
     chosen = suite.select(list(tasks))
-    loaded = [load_encoder(name) for name in dict.fromkeys(encoders)]
+    loaded = [
+        load_encoder(name, **({"trust_remote_code": True} if trust_remote_code and name.startswith("hf:") else {}))
+        for name in dict.fromkeys(encoders)
+    ]
     reports: list[EmbedReport] = []
     problems: list[str] = []
     for encoder in loaded:

@@ -130,9 +130,7 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
     ]
 
 
-def aggregate(
-    scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: Iterable[str] = ()
-) -> list[Aggregate]:
+def aggregate(scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: Iterable[str] = ()) -> list[Aggregate]:
     """Categories, macro and micro of every series and regime, best macro first within a regime.
 
     `suite` maps every task of the suite to its category: the denominator. `floors` are digests of the k-mer
@@ -162,14 +160,10 @@ def macro_micro(values: Mapping[str, float], categories: Mapping[str, str]) -> t
     means = category_means(values, categories)
     if not means:
         return None
-    return float(np.mean(list(means.values()))), float(
-        np.mean([values[t] for t in categories if t in values])
-    )
+    return float(np.mean(list(means.values()))), float(np.mean([values[t] for t in categories if t in values]))
 
 
-def _aggregate_one(
-    series: Series, regime: str, tasks: Iterable[TaskScore], suite: Mapping[str, str]
-) -> Aggregate:
+def _aggregate_one(series: Series, regime: str, tasks: Iterable[TaskScore], suite: Mapping[str, str]) -> Aggregate:
     scored = {t.task: t for t in tasks}
     # tasks that the suite no longer lists still count, under the category they were recorded with
     categories = {**suite, **{t.task: t.category for t in scored.values() if t.task not in suite}}
@@ -201,9 +195,7 @@ def _aggregate_one(
     )
 
 
-def _spread(
-    regime: str, scores: list[TaskScore], categories: Mapping[str, str]
-) -> tuple[float, float] | None:
+def _spread(regime: str, scores: list[TaskScore], categories: Mapping[str, str]) -> tuple[float, float] | None:
     """Standard deviation over draws of (macro, micro), over the draws that every task has."""
     if regime == "full" or not scores:
         return None
@@ -212,8 +204,7 @@ def _spread(
     if len(seeds) < 2:
         return None
     per_draw = [
-        macro_micro({t.task: float(t.draws[seed] or 0.0) for t in scores}, categories)
-        for seed in sorted(seeds)
+        macro_micro({t.task: float(t.draws[seed] or 0.0) for t in scores}, categories) for seed in sorted(seeds)
     ]
     macro, micro = np.std(np.asarray(per_draw, dtype=np.float64), axis=0, ddof=1)
     return float(macro), float(micro)

@@ -69,9 +69,7 @@ def test_optimum_in_the_span_of_few_rows_is_the_optimum_of_the_whole_problem() -
     X, y, Z, z = classes_task(2, 2, n=80, d=200)
     (result,) = fit_task_sklearn(X, y, Z, z, [Lane(Regime(10), 42, LogisticSpec())], stock=False)
     rows = draw_rows(y, 10, 42)
-    model = LogisticRegression(tol=1e-13, solver="newton-cholesky", max_iter=1000).fit(
-        X[rows].astype(float), y[rows]
-    )
+    model = LogisticRegression(tol=1e-13, solver="newton-cholesky", max_iter=1000).fit(X[rows].astype(float), y[rows])
     assert result.coef is not None
     np.testing.assert_allclose(result.coef[:, 0], model.coef_[0], rtol=1e-7, atol=1e-10)
     assert result.grad_norm < 1e-9

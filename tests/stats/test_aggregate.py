@@ -92,9 +92,7 @@ def test_a_task_without_a_score_is_missing_and_a_failed_draw_is_left_out() -> No
 
 def test_gain_counts_from_the_best_floor_over_the_same_tasks() -> None:
     rows = whole("e", 0.05) + whole("k", 0.0) + whole("l", -0.1) + whole("m", 0.3, tasks="a1 b1")
-    found = {
-        a.series.encoder: a for a in aggregate(task_scores(to_table(rows)), SUITE, floors=["k" * 8, "l" * 8])
-    }
+    found = {a.series.encoder: a for a in aggregate(task_scores(to_table(rows)), SUITE, floors=["k" * 8, "l" * 8])}
     assert found["e"].gain == pytest.approx(0.05)
     assert found["k"].gain == pytest.approx(0.0)
     assert found["l"].gain == pytest.approx(-0.1)
@@ -120,8 +118,6 @@ def test_the_published_board_recomputes_from_its_tasks(shared_published: Path, r
         both = macro_micro(values, categories)
         assert both is not None
         # published to five or six decimals
-        assert both == pytest.approx(
-            (float(board[model]["macro_MCC"]), float(board[model]["micro_MCC"])), abs=1.5e-5
-        )
+        assert both == pytest.approx((float(board[model]["macro_MCC"]), float(board[model]["micro_MCC"])), abs=1.5e-5)
         for category, mean in category_means(values, categories).items():
             assert mean == pytest.approx(float(board[model][category]), abs=1.5e-5)
