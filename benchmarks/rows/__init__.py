@@ -1,0 +1,188 @@
+"""All benchmark rows by name; the table of targets is issue 3's."""
+
+from __future__ import annotations
+
+from benchmarks.rows import curves, stock_rows, yardstick_rows
+from benchmarks.rows.base import Bench, Goal
+from benchmarks.workloads import Size, draw_lanes, full_lane, penalty_lanes
+from geneb_jax.errors import unknown_name
+from geneb_jax.probe import Lane
+
+STOCK = "stock harness loop"
+FIVE_C = (0.01, 0.1, 1.0, 10.0, 100.0)
+
+
+def _goals(best: float, shipped: float | None = None) -> tuple[Goal, ...]:
+    goals = (Goal("ratio_best", "≥", best),)
+    return goals if shipped is None else (*goals, Goal("ratio_as_shipped", "≥", shipped))
+
+
+def _full(size: Size) -> list[Lane]:
+    return full_lane()
+
+
+def _protocol() -> list[Bench]:
+    shapes = [
+        ("tf0", "toy2", _goals(20, 40)),
+        ("arabidopsis", "toy2", _goals(8, 20)),
+        ("elements14", "toy3", _goals(20)),
+        ("fungi20", "toy3", _goals(20)),
+        ("virus25", "toy3", _goals(20)),
+        ("wide2048", "toy2", _goals(8)),
+        ("wide4096", "toy2", _goals(8)),
+    ]
+    return [
+        Bench(
+            f"protocol-{name}-{kind}",
+            "GENEB's protocol for one (encoder, task): 5 seeds × (full, 10-shot, 1-shot), fitted and scored",
+            STOCK,
+            f"{name}-{kind}",
+            f"{toy}-{kind}",
+            goals,
+            stock_rows.protocol,
+        )
+        for name, toy, goals in shapes
+        for kind in ("freq", "counts")
+    ]
+
+
+def _grids() -> list[Bench]:
+    return [
+        Bench(
+            f"penalties-{name}-{kind}",
+            "full data at five C from 0.01 to 100 in one call, against one C in one call",
+            "one C with our engine",
+            f"{name}-{kind}",
+            f"toy2-{kind}",
+            (Goal("grid_over_one_C", "≤", 1.6),),
+            stock_rows.penalties,
+            lanes=lambda size: penalty_lanes(FIVE_C),
+        )
+        for name in ("tf0", "arabidopsis")
+        for kind in ("freq", "counts")
+    ]
+
+
+def _draws() -> list[Bench]:
+    return [
+        Bench(
+            f"draws-1000-{kind}",
+            "1,000 ten-shot draws, each fitted and scored on 2,000 test rows",
+            f"{STOCK}, timed on 50 draws and scaled",
+            f"draws768-{kind}",
+            f"toy2-{kind}",
+            _goals(80),
+            stock_rows.draws,
+            lanes=lambda size: draw_lanes(20 if size == "toy" else 1000),
+        )
+        for kind in ("freq", "counts")
+    ]
+
+
+def _yardsticks() -> list[Bench]:
+    names = ("tf0", "arabidopsis", "elements14", "fungi20", "virus25", "wide2048", "wide4096")
+    benches = []
+    for name in names:
+        toy = "toy3" if name in ("elements14", "fungi20", "virus25") else "toy2"
+        for kind in ("freq", "counts"):
+            shapes = (f"{name}-{kind}", f"{toy}-{kind}")
+            benches += [
+                Bench(
+                    f"gram-{name}-{kind}",
+                    "one full-data fit with transfer and scoring, against one product XᵀX of the same X",
+                    "one Gram product",
+                    *shapes,
+                    (Goal("fit_over_gram", "≤", 3),),
+                    yardstick_rows.gram,
+                    lanes=_full,
+                ),
+                Bench(
+                    f"race-{name}-{kind}",
+                    "one full-data fit to a relative suboptimality of 1e-6",
+                    "scikit-learn, torch, Optax, skglm",
+                    *shapes,
+                    (Goal("ratio_best", "≥", 1),),
+                    yardstick_rows.to_suboptimality,
+                    lanes=_full,
+                ),
+                Bench(
+                    f"memory-{name}-{kind}",
+                    "largest resident size of a fresh process that loads X and runs the protocol",
+                    "bytes of X",
+                    *shapes,
+                    (Goal("peak_over_allowed", "≤", 1),),
+                    yardstick_rows.memory,
+                ),
+            ]
+    return sorted(benches, key=lambda bench: bench.name.split("-")[0])
+
+
+def _curves() -> list[Bench]:
+    def bench(
+        axis: str, what: str, real: str, toy: str, points: dict[Size, list[int]], measure: object, lanes: object = None
+    ) -> Bench:
+        more = {} if lanes is None else {"lanes": lanes}
+        return Bench(f"curve-{axis}", what, "itself", real, toy, (), measure, points=points, **more)  # type: ignore[arg-type]
+
+    return [
+        bench(
+            "n",
+            "GENEB's protocol on more and more rows",
+            "tf0-freq",
+            "toy2-freq",
+            {"toy": [100, 200, 400], "real": [2_000, 4_000, 8_000, 16_000, 32_000]},
+            curves.rows,
+        ),
+        bench(
+            "d",
+            "GENEB's protocol on more and more columns of 20,000 rows",
+            "wide4096-freq",
+            "toy2-freq",
+            {"toy": [16, 32, 64], "real": [256, 512, 1024, 2048, 4096]},
+            curves.width,
+        ),
+        bench(
+            "k",
+            "GENEB's protocol with 14 classes merged to fewer, rows unchanged",
+            "elements14-freq",
+            "toy3-freq",
+            {"toy": [2, 3], "real": [2, 3, 4, 7, 10, 14]},
+            curves.classes,
+        ),
+        bench(
+            "draws",
+            "more and more ten-shot draws of one task",
+            "draws768-freq",
+            "toy2-freq",
+            {"toy": [1, 4, 16], "real": [1, 4, 16, 64, 256, 1024]},
+            curves.draws,
+            lambda size: draw_lanes(16 if size == "toy" else 1024),
+        ),
+        bench(
+            "penalties",
+            "more and more C at full data in one call",
+            "tf0-freq",
+            "toy2-freq",
+            {"toy": [1, 2, 4], "real": [1, 2, 4, 8, 16]},
+            curves.grid,
+            lambda size: penalty_lanes(FIVE_C),
+        ),
+    ]
+
+
+BENCHES: dict[str, Bench] = {
+    bench.name: bench for bench in (*_protocol(), *_grids(), *_draws(), *_yardsticks(), *_curves())
+}
+
+
+def select(patterns: tuple[str, ...]) -> list[Bench]:
+    """Rows by name or by a pattern such as ``protocol-*``, in the listed order; none given takes all.
+
+    Raises UnknownNameError.
+    """
+    from fnmatch import fnmatchcase
+
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in BENCHES):
+            raise unknown_name("benchmark", pattern, list(BENCHES))
+    return [b for b in BENCHES.values() if not patterns or any(fnmatchcase(b.name, p) for p in patterns)]
