@@ -30,19 +30,23 @@ def command(out: Path, as_json: bool) -> int:
     result = embed_and_probe(ENCODERS, load_suite("quickstart"), out, progress=not as_json, command=typed_command())
     code = conclude(result.run, as_json=as_json)
     if not as_json:
-        click.echo(_NEXT.format(out=out))
+        for title, lines in (("What lies there:", _HOLDS), ("What to try next:", _NEXT)):
+            click.echo(f"\n{title}")
+            named = {first.format(out=out): what for first, what in lines.items()}
+            for first, what in named.items():
+                click.echo(f"  {first:<{max(map(len, named))}}  {what}")
     return code
 
 
-_NEXT = """
-What lies there:
-  {out}/records.parquet    every fit: scores, status, steps, sizes, time
-  {out}/predictions.zarr   the predicted class of every test sequence, to rescore without refitting
-  {out}/run.json           settings, versions, devices, timings
-  {out}/store              the embeddings, each distinct sequence once
-
-What to try next:
-  geneb run kmer:4 hf:ORG/NAME --suite quickstart --out my-run   your own model beside a k-mer floor
-  geneb probe {out}/store --engine sklearn --out audit           the same, by scikit-learn
-  geneb doctor --parity {out}/store                              how far the two are apart
-  geneb tasks                                                    the 100 tasks of GENEB"""
+_HOLDS = {
+    "{out}/records.parquet": "every fit: scores, status, steps, sizes, time",
+    "{out}/predictions.zarr": "the predicted class of every test sequence",
+    "{out}/run.json": "settings, versions, devices, timings",
+    "{out}/store": "the embeddings, each distinct sequence once",
+}
+_NEXT = {
+    "geneb run hf:ORG/NAME --suite quickstart --out {out}": "a pretrained model beside these four",
+    "geneb probe {out}/store --engine sklearn --out audit": "the same, by scikit-learn",
+    "geneb doctor --parity {out}/store": "how far the two are apart",
+    "geneb tasks": "the 100 tasks of GENEB",
+}

@@ -257,7 +257,8 @@ def _task_tables(board: Board, tasks: Sequence[str]) -> Iterator[Table]:
     for block in _chunks(board.series, _ENCODER_COLUMNS):
         table = _table("task", "regime")
         for series in block:
-            table.add_column(board.name(series), justify="right", overflow="fold")
+            # options of an encoder on a line of their own: the scores below are narrow
+            table.add_column(board.name(series).replace(",", ",\n"), justify="right", overflow="fold")
         for task in tasks:
             for i, regime in enumerate(board.regimes):
                 cells = []
