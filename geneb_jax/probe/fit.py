@@ -74,6 +74,7 @@ def fit_task(
     one_thread = X_train.shape[1] < WIDE
     results: dict[int, LaneResult] = {}
     with (
+        np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
         threadpool_limits(1, "blas") if one_thread else contextlib.nullcontext(),
     ):
@@ -109,7 +110,9 @@ def _check_shapes(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_
 def _trouble(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat) -> Status | None:
     for X in (X_train, X_test):
         # a sum is finite when every entry is, short of an overflow that the second look rules out
-        if not np.isfinite(np.sum(X)) and not np.isfinite(X).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.sum(X)
+        if not np.isfinite(total) and not np.isfinite(X).all():
             return Status.BAD_EMBEDDING
     return Status.ONE_CLASS_TRAIN if y_train.min() == y_train.max() else None
 
@@ -154,16 +157,19 @@ def _fit_coordinates(
     values = [np.asarray(v) for v in table_scores(confusion)]
     predicted, ties = np.asarray(scored.predicted), np.asarray(scored.ties)
     shift, scale = np.asarray(design.shift), np.asarray(design.scale)
+    # squares of features that overflow would otherwise divide every feature to zero, and look like a fit
+    finite = bool(scored.finite) and bool(np.isfinite(scale).all())
     place = {key: i for i, key in enumerate(distinct)}
 
     def result(lane: Lane, key: _Key) -> LaneResult:
         s, i = solved[key], place[key]
-        if not s.status.has_score:
-            return empty_result(lane, s.status, y_train, y_test)
+        status = s.status if finite else Status.NON_FINITE
+        if not status.has_score:
+            return empty_result(lane, status, y_train, y_test)
         coef, intercept = raw_coefficients(s.W, shift, scale)
         return LaneResult(
             lane=lane,
-            status=_scored_status(s.status, confusion[i]),
+            status=_scored_status(status, confusion[i]),
             classes=classes,
             labels=labels,
             n_train=s.n_train,

@@ -19,11 +19,15 @@ TIE_UNITS = 16
 
 
 class Scored(NamedTuple):
-    """Per lane: predicted column index (p, m), confusion counts (p, k, k), rows that tie (p,)."""
+    """Per lane: predicted column index (p, m), confusion counts (p, k, k), rows that tie (p,).
+
+    `finite` tells whether every row's norm is a number of this precision; without that, no prediction means anything.
+    """
 
     predicted: Int[Array, "p m"]
     confusion: Int[Array, "p k k"]
     ties: Int[Array, " p"]
+    finite: Bool[Array, ""]
 
 
 @partial(jax.jit, static_argnames="num_labels")
@@ -61,7 +65,8 @@ def score_lanes(
     predicted = best.T
     label = label_of_column[predicted]
     confusion = jax.vmap(lambda row: confusion_counts(truth, row, keep, num_labels))(label)
-    return Scored(predicted, confusion, jnp.sum(tie & keep[:, None], axis=0))
+    finite = jnp.all(jnp.isfinite(row_norm[:, 0]) | ~keep)
+    return Scored(predicted, confusion, jnp.sum(tie & keep[:, None], axis=0), finite)
 
 
 def table_scores(confusion: NumpyInt) -> Scores:
