@@ -32,7 +32,8 @@ def span(rows: Float[Array, "n d"]) -> Span:
     """
     n = rows.shape[0]
     K = jnp.matmul(rows, rows.T, precision=HIGHEST)
-    # rounding of K is relative to its largest entry, whatever the share of empty rows
-    jitter = 4 * n * np.finfo(K.dtype).eps * jnp.maximum(jnp.max(jnp.diag(K)), np.finfo(K.dtype).tiny)
+    # rounding of K is relative to its largest entry, whatever the share of empty rows; rows that are all zero, as
+    # equal ones are once centred, still need a pivot that can be divided by
+    jitter = jnp.maximum(4 * n * np.finfo(K.dtype).eps * jnp.max(jnp.diag(K)), np.finfo(K.dtype).tiny)
     L = jnp.linalg.cholesky(K + jitter * jnp.eye(n, dtype=K.dtype))
     return Span(L, jax.scipy.linalg.solve_triangular(L, rows, lower=True).T)
