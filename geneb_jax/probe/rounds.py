@@ -25,6 +25,9 @@ from geneb_kernels.gram import weighted_gram
 PER_CLASS_BYTES = 256 * 2**20
 """Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
 
+COMPACT_FROM = 32
+"""Fewest lanes a round is compacted to: a new lane count costs a compilation of a second or two."""
+
 MAX_INNER = 400
 """Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
 
@@ -147,8 +150,9 @@ def _take(problem: Problem, state: State, rows: NumpyInt, shared: bool) -> tuple
 
 
 def _compact_size(running: int, lanes: int) -> int:
-    """The lane count to continue with: a power of two, or all, so that few sizes are compiled."""
-    return min(lanes, 1 << (running - 1).bit_length())
+    """The lane count to continue with: a power of two, or all while a smaller count is not worth its compilation."""
+    size = max(COMPACT_FROM, 1 << (running - 1).bit_length())
+    return size if 2 * size <= lanes else lanes
 
 
 def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:

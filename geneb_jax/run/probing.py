@@ -244,7 +244,9 @@ def _lanes(regimes: Sequence[str], seeds: Sequence[int], specs: Sequence[Logisti
 def _fitter(engine: Engine, dtype: Dtype) -> FitTask:
     if engine == "jax":
         from geneb_jax.probe.fit import fit_task
+        from geneb_jax.run.compile_cache import enable_compile_cache
 
+        enable_compile_cache()
         return partial(fit_task, dtype=dtype)
     from geneb_jax.probe.harness import fit_task_sklearn
 
