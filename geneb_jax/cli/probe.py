@@ -73,8 +73,11 @@ def command(
 
 
 def print_missing(missing: dict[str, tuple[str, ...]], few: int = 3) -> None:
-    """Say which tasks of the suite each encoder has no record of, the first few by name."""
+    """Say which tasks of the suite the encoders have no record of, the first few by name."""
+    together: dict[tuple[str, ...], list[str]] = {}
     for encoder, tasks in missing.items():
-        more = f" … ({len(tasks) - few} more; --json lists them all)" if len(tasks) > few else ""
+        together.setdefault(tasks, []).append(encoder)
+    for tasks, encoders in together.items():
+        more = f" … and {len(tasks) - few} more; --json lists them all" if len(tasks) > few else ""
         count = f"{len(tasks)} task{'s' * (len(tasks) != 1)}"
-        click.echo(f"not in the store for {encoder}: {count}: {', '.join(tasks[:few])}{more}")
+        click.echo(f"not in the store for {', '.join(encoders)}: {count}: {', '.join(tasks[:few])}{more}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Final, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -25,8 +25,6 @@ from geneb_jax.stats.aggregate import (
 )
 from geneb_jax.status import Status
 
-_T = TypeVar("_T")
-
 METRIC_LINES: Final[Mapping[str, str]] = {
     "mcc": "Scores are MCC (Matthews correlation): 1 is perfect, 0 as good as guessing, -1 always wrong.",
     "accuracy": "Scores are accuracy: the share of test sequences given their true class.",
@@ -34,8 +32,7 @@ METRIC_LINES: Final[Mapping[str, str]] = {
 }
 WIDTH_WHEN_PIPED: Final = 100
 _FEW_TASKS = 24
-_CATEGORY_COLUMNS = 5
-_ENCODER_COLUMNS = 4
+_GAP = 2
 
 
 class Board:
@@ -84,13 +81,13 @@ def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc",
     for regime in board.regimes:
         to.print()
         to.print(Text(_regime_line(regime, run.meta.settings.seeds), style="bold"))
-        for table in _leaderboard(board, regime):
+        for table in _leaderboard(board, regime, to.width):
             to.print(table)
     scored_tasks = list(dict.fromkeys(s.task for s in board.scores))
     if tasks or (tasks is None and len(scored_tasks) <= _FEW_TASKS):
         to.print()
         to.print(Text("Tasks", style="bold"))
-        for table in _task_tables(board, scored_tasks):
+        for table in _task_tables(board, scored_tasks, to.width):
             to.print(table)
     legend = list(_legend(board))
     if legend:
@@ -224,49 +221,44 @@ def _regime_line(name: str, seeds: Sequence[int]) -> str:
     return f"{name}: the probe is trained on {shots} sequence{plural} per class, {draws}"
 
 
-def _leaderboard(board: Board, regime: str) -> Iterator[Table]:
-    """The leaderboard of one regime; categories beyond the first few go on in tables below it."""
+def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
+    """The leaderboard of one regime; categories that find no room go on in tables below it."""
     rows = [a for a in board.aggregates if a.regime == regime]
-    categories = list(dict.fromkeys(board.run.meta.suite.categories.values()))
-    categories = [c for c in categories if any(c in a.categories for a in rows)]
-    single = len(categories) < 2
-    gains = any(a.gain is not None for a in rows) and len(rows) > 1
-    partial = any(a.partial for a in rows)
-    blocks = [categories[:_CATEGORY_COLUMNS]] if not single else [[]]
-    blocks += [] if single else list(_chunks(categories[_CATEGORY_COLUMNS:], _CATEGORY_COLUMNS + 3))
-    for number, block in enumerate(blocks):
-        table = _table("encoder")
-        heads = [] if number else ["mean"] if single else ["macro", "micro"]
-        heads += ["vs k-mer"] if gains and not number else []
-        heads += ["tasks"] if partial and not number else []
-        for head in [*heads, *block]:
-            table.add_column(head, justify="right", min_width=6)
-        for a in rows:
-            cells = [] if number else [_value(a.macro, a.macro_std, _marks(a))]
-            cells += [] if number or single else [_value(a.micro, a.micro_std)]
-            cells += [_gain(a)] if "vs k-mer" in heads else []
-            cells += [f"{a.num_tasks}/{a.num_in_suite}"] if "tasks" in heads else []
-            cells += [_value(a.categories[c].mean) if c in a.categories else "–" for c in block]
-            table.add_row(board.name(a.series), *cells)
-        yield table
+    categories = dict.fromkeys(board.run.meta.suite.categories.values())
+    present = [c for c in categories if any(c in a.categories for a in rows)]
+    # over a single category all means are the same number
+    single = len(present) < 2
+    columns = [_Column("mean" if single else "macro", [_value(a.macro, a.macro_std, _marks(a)) for a in rows])]
+    if not single:
+        columns.append(_Column("micro", [_value(a.micro, a.micro_std) for a in rows]))
+    if len(rows) > 1 and any(a.gain is not None for a in rows):
+        columns.append(_Column("vs k-mer", [_gain(a) for a in rows]))
+    if any(a.partial for a in rows):
+        columns.append(_Column("tasks", [f"{a.num_tasks}/{a.num_in_suite}" for a in rows]))
+    if not single:
+        columns += [
+            _Column(name, [_value(a.categories[name].mean) if name in a.categories else "–" for a in rows])
+            for name in present
+        ]
+    return _packed([_Column("encoder", [board.name(a.series) for a in rows])], columns, width)
 
 
-def _task_tables(board: Board, tasks: Sequence[str]) -> Iterator[Table]:
+def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Table]:
     found: dict[tuple[Series, str, str], TaskScore] = {(s.series, s.regime, s.task): s for s in board.scores}
     labels = board.run.meta.suite.labels
-    for block in _chunks(board.series, _ENCODER_COLUMNS):
-        table = _table("task", "regime")
-        for series in block:
-            # options of an encoder on a line of their own: the scores below are narrow
-            table.add_column(board.name(series).replace(",", ",\n"), justify="right", overflow="fold")
-        for task in tasks:
-            for i, regime in enumerate(board.regimes):
-                cells = []
-                for series in block:
-                    score = found.get((series, regime, task))
-                    cells.append("–" if score is None else _value(score.mean, score.std, score.marks))
-                table.add_row("" if i else labels.get(task, task), regime, *cells)
-        yield table
+    rows = [(task, regime) for task in tasks for regime in board.regimes]
+    first = board.regimes[0]
+    left = [
+        _Column("task", [labels.get(task, task) if regime == first else "" for task, regime in rows]),
+        _Column("regime", [regime for _, regime in rows]),
+    ]
+    columns = []
+    for series in board.series:
+        scores = [found.get((series, regime, task)) for task, regime in rows]
+        cells = ["–" if s is None else _value(s.mean, s.std, s.marks) for s in scores]
+        # options of an encoder on a line of their own: the scores below are narrow
+        columns.append(_Column(board.name(series).replace(",", ",\n"), cells))
+    return _packed(left, columns, width)
 
 
 def _legend(board: Board) -> Iterator[str]:
@@ -287,11 +279,36 @@ def _missing(board: Board) -> dict[Series, tuple[str, ...]]:
     return {a.series: a.missing for a in board.aggregates}
 
 
-def _table(*left: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in left:
-        table.add_column(name, overflow="fold")
-    return table
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
+
+
+def _packed(left: Sequence[_Column], columns: Sequence[_Column], width: int) -> Iterator[Table]:
+    """As few tables as fit the width, each with the left columns and at least one of the others."""
+    room = width - sum(c.width + _GAP for c in left)
+    blocks: list[list[_Column]] = []
+    used = room + 1
+    for column in columns:
+        if used + column.width > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += column.width + _GAP
+    for block in blocks:
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        for number, column in enumerate([*left, *block]):
+            table.add_column(
+                Text(column.head), justify="left" if number < len(left) else "right", overflow="fold", vertical="bottom"
+            )
+        for cells in zip(*(c.cells for c in [*left, *block]), strict=True):
+            table.add_row(*map(Text, cells))
+        yield table
 
 
 def _value(mean: float | None, std: float | None = None, marks: str = "") -> str:
@@ -307,10 +324,6 @@ def _gain(a: Aggregate) -> str:
 
 def _marks(a: Aggregate) -> str:
     return "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
-
-
-def _chunks(items: list[_T], size: int) -> Iterator[list[_T]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
 
 
 __all__ = [
