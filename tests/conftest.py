@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 # tests compare with float64 references and simulate several devices; both must be set before JAX starts
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# axis names and dtypes of every numeric signature are checked in the tests, and free in production; before any import
+install_import_hook([f"geneb_jax.{layer}" for layer in ("linear", "metric", "solve", "probe")], "beartype.beartype")
 
 _SHARED = Path(os.environ.get("GENEB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
