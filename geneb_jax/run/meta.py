@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import json
 import platform
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
@@ -196,21 +197,13 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+# a path that starts at the root, at home or above the current folder, alone or behind =, : or a comma
+_PATH = re.compile(r"(?:^|(?<=[=:,]))(?:/|~|\.\./)[^=:,]*")
+
+
 def without_paths(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments with every absolute path cut down to its last part."""
-    cleaned = []
-    for argument in arguments:
-        option, sign, value = argument.partition("=")
-        if argument.startswith("-") and sign:
-            cleaned.append(f"{option}={_name_only(value)}")
-        else:
-            cleaned.append(_name_only(argument))
-    return cleaned
-
-
-def _name_only(text: str) -> str:
-    path = PurePath(text)
-    return path.name if path.is_absolute() or text.startswith("~") or ".." in path.parts else text
+    """Command-line arguments with every path that tells of this machine cut down to its last part."""
+    return [_PATH.sub(lambda found: PurePath(found.group()).name, argument) for argument in arguments]
 
 
 def probe_settings(specs: Sequence[Any]) -> list[dict[str, Any]]:

@@ -239,6 +239,12 @@ def test_every_column_is_documented_and_missing_values_are_null() -> None:
 
 def test_the_command_is_kept_without_paths_of_the_machine(tmp_path: Path) -> None:
     typed = ["probe", str(tmp_path / "s.zarr"), f"--out={tmp_path}/run", "--tasks", "a*", "../x/store", "~/y"]
+    assert without_paths(["run", f"hf:{tmp_path}/model,pooling=cls", f"m:C,path={tmp_path}/w.pt", "kmer:4"]) == [
+        "run",
+        "hf:model,pooling=cls",
+        "m:C,path=w.pt",
+        "kmer:4",
+    ]
     assert without_paths(typed) == ["probe", "s.zarr", "--out=run", "--tasks", "a*", "store", "y"]
 
 
