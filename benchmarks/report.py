@@ -21,6 +21,13 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if value < 999.5 else f"{value:,.0f} s"
 
 
+def span(low: float, high: float) -> str:
+    """Two durations, the unit once where it is the same."""
+    first, last = seconds(low), seconds(high)
+    same = first.split(" ")[1] == last.split(" ")[1]
+    return f"{first.split(' ')[0] if same else first} – {last}"
+
+
 def amount(value: float | None, suffix: str = "") -> str:
     """A figure with three digits."""
     if value is None:
@@ -38,7 +45,7 @@ def steady(row: Row) -> str:
     """Median and spread."""
     if row.steady_s is None:
         return "–"
-    return f"{seconds(row.steady_s.median)} ({seconds(row.steady_s.min)} – {seconds(row.steady_s.max)})"
+    return f"{seconds(row.steady_s.median)} ({span(row.steady_s.min, row.steady_s.max)})"
 
 
 def fastest(row: Row, *, as_shipped: bool) -> Rival | None:
@@ -105,7 +112,7 @@ def _short_goals(row: Row) -> str:
         value = "" if target.measure.startswith("ratio") else f" {amount(target.value)}"
         name = _SHORT.get(target.measure, target.measure)
         lines.append(f"{name}{value} {target.sense} {target.bound:g} {signs[target.met]}".replace("  ", " ").rstrip())
-    return "\n".join(lines) or "–"
+    return "\n".join(lines)
 
 
 def _short_rival(row: Row, *, as_shipped: bool) -> str:
@@ -117,23 +124,21 @@ def _short_rival(row: Row, *, as_shipped: bool) -> str:
 def print_rows(console: Console, rows: Sequence[Row]) -> None:
     """The outcome of a run for the terminal, in 100 columns."""
     table = Table(title=f"geneb_jax benchmarks · {device_label()}", title_justify="left", show_lines=True)
-    table.add_column("benchmark")
+    table.add_column("benchmark", no_wrap=True)
     for header in ("our time", "rival\nas shipped", "rival\nat its best"):
         table.add_column(header, justify="right")
-    table.add_column("goal")
-    table.add_column("correct")
+    table.add_column("correct, goal")
     for row in rows:
         spread = median = "–"
         if row.steady_s is not None:
             median = seconds(row.steady_s.median)
-            spread = f"{seconds(row.steady_s.min)} to {seconds(row.steady_s.max)}"
+            spread = span(row.steady_s.min, row.steady_s.max)
         table.add_row(
-            f"[bold]{row.name}[/bold]\n" + work(row).replace(", ", "\n", 1),
+            f"[bold]{row.name}[/bold]\n" + work(row)[::-1].replace(" ,", "\n", 1)[::-1],
             f"[bold]{median}[/bold]\n{spread}\n+ {seconds(row.compile_s)} compile",
             _short_rival(row, as_shipped=True),
             _short_rival(row, as_shipped=False),
-            _short_goals(row),
-            "[green]yes[/green]" if row.check.ok else "[red]NO[/red]",
+            ("[green]correct[/green]\n" if row.check.ok else "[red]NOT CORRECT[/red]\n") + _short_goals(row),
         )
     console.print(table)
     console.print(

@@ -64,17 +64,18 @@ def time_settings(
     name: str,
     call: Callable[[], str],
     *,
+    repeats: int = 3,
     scale: float = 1.0,
     scaled: str | None = None,
     note: str | None = None,
 ) -> Rival:
-    """Time a rival at every setting; short ones three times, of which the median counts."""
+    """Time a rival at every setting, `repeats` times unless that takes long; the median counts."""
     seconds: dict[str, float] = {}
     dtype = ""
     for label, limits in settings():
         with limits:
             times = []
-            while len(times) < 3 and sum(times) < 6:
+            while len(times) < repeats and sum(times) < 6:
                 elapsed, dtype = seconds_of(call)
                 times.append(elapsed)
         seconds[label] = float(np.median(times)) * scale
@@ -95,6 +96,7 @@ def stock_rivals(
     *,
     dtypes: Sequence[str] = ("float32", "float64"),
     sample: Sequence[Lane] | None = None,
+    repeats: int = 3,
 ) -> list[Rival]:
     """The stock harness on float32 embeddings, as extractors write them, and on float64 ones.
 
@@ -109,6 +111,7 @@ def stock_rivals(
         time_settings(
             f"stock harness, {dtype} embeddings",
             lambda dtype=dtype: harness_loop(problem, timed, dtype),  # type: ignore[misc]
+            repeats=repeats,
             scale=scale,
             scaled=scaled,
         )

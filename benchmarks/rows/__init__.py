@@ -154,9 +154,9 @@ def _curves() -> list[Bench]:
             "more and more ten-shot draws of one task",
             "draws768-freq",
             "toy2-freq",
-            {"toy": [1, 4, 16], "real": [1, 4, 16, 64, 256, 1024]},
+            {"toy": [1, 20], "real": [1, 4, 16, 64, 256, 1024]},
             curves.draws,
-            lambda size: draw_lanes(16 if size == "toy" else 1024),
+            lambda size: draw_lanes(20 if size == "toy" else 1024),
         ),
         bench(
             "penalties",

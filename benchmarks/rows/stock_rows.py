@@ -12,6 +12,7 @@ from benchmarks.workloads import full_lane
 
 TIMED_DRAWS = {"toy": 5, "real": 50}
 """Draws on which the loop over scikit-learn is timed; the rest is scaled."""
+RIVAL_REPEATS = {"toy": 1, "real": 3}
 
 
 def protocol(context: Context, bench: Bench) -> Row:
@@ -20,7 +21,7 @@ def protocol(context: Context, bench: Bench) -> Row:
     problem, lanes = bench.problem(context), bench.lanes(context.size)
     timed = time_fit(context, problem, lanes)
     context.say("the stock harness in scikit-learn, at each thread setting")
-    rivals = stock_rivals(problem, lanes, dtypes=context.stock_dtypes)
+    rivals = stock_rivals(problem, lanes, dtypes=context.stock_dtypes, repeats=RIVAL_REPEATS[context.size])
     context.say("correctness against the optimum")
     check = check_lanes(problem, timed.value)
     measures = {"newton_steps_full": float(timed.value[0].num_steps)}
@@ -34,7 +35,9 @@ def draws(context: Context, bench: Bench) -> Row:
     timed = time_fit(context, problem, lanes)
     some = TIMED_DRAWS[context.size]
     context.say(f"the stock harness on {some} of {len(lanes)} draws, at each thread setting")
-    rivals = stock_rivals(problem, lanes, dtypes=context.stock_dtypes, sample=lanes[:some])
+    rivals = stock_rivals(
+        problem, lanes, dtypes=context.stock_dtypes, sample=lanes[:some], repeats=RIVAL_REPEATS[context.size]
+    )
     context.say("correctness against the optimum")
     check = check_lanes(problem, timed.value[:some])
     return finish(context, bench, problem, lanes, timed, check, rivals=rivals, load=load)
