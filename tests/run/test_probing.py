@@ -193,16 +193,39 @@ def test_parity_reports_a_fit_that_is_off(tmp_path: Path) -> None:
 
     from geneb_jax.run.parity import ParityRow, lane_parity
 
-    X, y, Z, _ = blobs(4)
+    X, y, Z, z = blobs(4)
     (good,) = fit_task_sklearn(*blobs(4), [Lane(Regime(None), 13, LogisticSpec())], stock=False)
     assert good.coef is not None
     assert good.predictions is not None
     off = replace(good, coef=good.coef * 1.1, predictions=1 - good.predictions, mcc=-good.mcc)
-    row = ParityRow("a", "full", (lane_parity("a", X, y, Z, off, good),))
+    row = ParityRow("a", "full", (lane_parity("a", X, y, Z, z, off, good),))
     faults = all_faults([row], "float64")
     assert any("objective gap" in f for f in faults)
     assert any("predictions differ" in f for f in faults)
     assert any("|ΔMCC|" in f for f in faults)
     assert row.coef == pytest.approx(0.1)
-    same = ParityRow("a", "full", (lane_parity("a", X, y, Z, good, good),))
+    same = ParityRow("a", "full", (lane_parity("a", X, y, Z, z, good, good),))
     assert not all_faults([same], "float64")
+
+
+def test_parity_sets_aside_only_rows_that_scikit_learn_does_not_decide() -> None:
+    from dataclasses import replace
+
+    from geneb_jax.run.parity import ParityRow, lane_parity
+
+    # mirror images: w points along the first axis and the boundary is at 0, where the first three test rows lie
+    X = np.array([[1.0, 0.0], [-1.0, 0.0]], np.float32)
+    y = np.array([0, 1])
+    Z = np.array([[0, 1], [0, 2], [0, 3], [2, 0], [-2, 0], [3, 0]], np.float32)
+    z = np.array([0, 1, 0, 0, 1, 0])
+    (good,) = fit_task_sklearn(X, y, Z, z, [Lane(Regime(None), 13, LogisticSpec())], stock=False)
+    assert good.predictions is not None
+    flipped = good.predictions.copy()
+    flipped[:3] = 1 - flipped[:3]
+    row = ParityRow("a", "full", (lane_parity("a", X, y, Z, z, replace(good, predictions=flipped, mcc=0.0), good),))
+    assert row.num_ties == 3
+    assert row.equal == 0.5
+    assert not all_faults([row], "float64")
+    flipped[3] = 1 - flipped[3]
+    row = ParityRow("a", "full", (lane_parity("a", X, y, Z, z, replace(good, predictions=flipped, mcc=0.0), good),))
+    assert any("1 of 6 predictions differ" in fault for fault in all_faults([row], "float64"))
