@@ -195,6 +195,15 @@ def _sections(rows: Sequence[Row]) -> list[str]:
         out += _markdown((*headers, *more), lines)
         if any(rival.scaled for row in against for rival in row.rivals):
             out += ["\\* timed on a part and scaled.", ""]
+        stops = [
+            f"- `{row.name}`: {row.measures['stock_gap_float32']:.1e} after "
+            f"{row.measures['stock_iterations_float32']:.0f} iterations"
+            for row in against
+            if "stock_gap_float32" in row.measures
+        ]
+        if stops:
+            out += ["Where the stock harness (float32) stopped, as its objective's relative distance from the optimum "
+                    "at full data; ours is under `correct`:", *stops, ""]  # fmt: skip
         left_out = [
             f"- `{row.name}`: {rival.name} ({rival.dtype}): {rival.note}"
             for row in against
@@ -241,4 +250,7 @@ def _ceiling(row: Row) -> str:
 def _peak(row: Row) -> str:
     if row.memory is None:
         return "–"
-    return f"{row.memory.peak_bytes / 1e6:,.0f} MB of {row.memory.allowed_bytes / 1e6:,.0f} allowed"
+    peak, before, allowed = (
+        b / 1e6 for b in (row.memory.peak_bytes, row.memory.before_bytes, row.memory.allowed_bytes)
+    )
+    return f"{peak:,.0f} MB of {allowed:,.0f} allowed, {before:,.0f} before the fit"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -17,8 +18,10 @@ from benchmarks.workloads import Problem
 from geneb_jax.probe import Lane
 
 
-def harness_loop(problem: Problem, lanes: Sequence[Lane], dtype: str) -> str:
+def harness_loop(problem: Problem, lanes: Sequence[Lane], dtype: str, keep: dict[str, Any] | None = None) -> str:
     """Fit and score every lane as GENEB-0.1.0 does, one after the other; returns the precision of the coefficients.
+
+    `keep` receives the fitted model of the first lane under `dtype`.
 
     The five full-data fits are really fitted five times, as the harness does.
     """
@@ -38,6 +41,8 @@ def harness_loop(problem: Problem, lanes: Sequence[Lane], dtype: str) -> str:
             accuracy_score(problem.y_test, predicted)
             f1_score(problem.y_test, predicted, average="macro")
             computed = model.coef_.dtype.name
+            if keep is not None:
+                keep.setdefault(dtype, model)
     return computed
 
 
@@ -97,11 +102,13 @@ def stock_rivals(
     dtypes: Sequence[str] = ("float32", "float64"),
     sample: Sequence[Lane] | None = None,
     repeats: int = 3,
+    keep: dict[str, Any] | None = None,
 ) -> list[Rival]:
     """The stock harness on float32 embeddings, as extractors write them, and on float64 ones.
 
     scikit-learn 1.9 fits in the precision of its input; older releases, GENEB's own audit environment among them,
-    convert to float64 before lbfgs. `sample`: lanes that are timed in place of all, and scaled.
+    convert to float64 before lbfgs. `keep` is `harness_loop`'s;
+    `sample`: lanes that are timed in place of all, and scaled.
     """
     timed = list(lanes if sample is None else sample)
     scale = len(lanes) / len(timed)
@@ -110,7 +117,7 @@ def stock_rivals(
     return [
         time_settings(
             f"stock harness, {dtype} embeddings",
-            lambda dtype=dtype: harness_loop(problem, timed, dtype),  # type: ignore[misc]
+            lambda dtype=dtype: harness_loop(problem, timed, dtype, keep),  # type: ignore[misc]
             repeats=repeats,
             scale=scale,
             scaled=scaled,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from benchmarks import machine
-from benchmarks.checks import check_lanes, find_reference
+from benchmarks.checks import check_lanes, find_reference, value_at
 from benchmarks.record import Row
 from benchmarks.rows.base import Bench, Context, finish, fit, time_fit
 from benchmarks.stock import stock_rivals
@@ -21,10 +25,18 @@ def protocol(context: Context, bench: Bench) -> Row:
     problem, lanes = bench.problem(context), bench.lanes(context.size)
     timed = time_fit(context, problem, lanes)
     context.say("the stock harness in scikit-learn, at each thread setting")
-    rivals = stock_rivals(problem, lanes, dtypes=context.stock_dtypes, repeats=RIVAL_REPEATS[context.size])
+    models: dict[str, Any] = {}
+    repeats = RIVAL_REPEATS[context.size]
+    rivals = stock_rivals(problem, lanes, dtypes=context.stock_dtypes, repeats=repeats, keep=models)
     context.say("correctness against the optimum")
-    check = check_lanes(problem, timed.value)
+    reference = find_reference(problem, lanes)
+    check = check_lanes(problem, timed.value, reference)
     measures = {"newton_steps_full": float(timed.value[0].num_steps)}
+    for dtype, model in models.items():
+        # where the rival stopped: a quick rival far from the optimum did less work
+        value = value_at(problem, lanes[0], model.coef_.T, model.intercept_)
+        measures[f"stock_gap_{dtype}"] = value / reference.values[lanes[0]] - 1
+        measures[f"stock_iterations_{dtype}"] = float(np.max(model.n_iter_))
     return finish(context, bench, problem, lanes, timed, check, rivals=rivals, measures=measures, load=load)
 
 

@@ -59,6 +59,7 @@ def test_ratios_are_rival_over_ours(rows: dict[str, Row]) -> None:
     assert row.ratio_as_shipped == pytest.approx(row.rivals[0].as_shipped / row.steady_s.median)
     best = min(seconds for rival in row.rivals for seconds in rival.seconds.values())
     assert row.ratio_best == pytest.approx(best / row.steady_s.median)
+    assert row.measures["stock_gap_float32"] > row.check.gap
     assert all(rival.scaled for rival in rows["draws-1000-freq"].rivals)
 
 
