@@ -82,8 +82,7 @@ def _encoder_record(info: EncoderInfo, report: CheckReport | None) -> dict[str, 
     record: dict[str, Any] = {"name": info.name, **info.identity(), "digest": info.digest}
     if report is not None:
         record["checks"] = [
-            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed}
-            for c in report.checks
+            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed} for c in report.checks
         ]
     return record
 
@@ -131,10 +130,7 @@ def _print_kind(kind: Kind) -> None:
 
 
 def _values(option: Option) -> str:
-    return (
-        ", ".join(option.choices)
-        or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
-    )
+    return ", ".join(option.choices) or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
 
 
 def _text(value: object) -> str:

@@ -92,9 +92,7 @@ def _print_listing(suite: Suite, present: dict[str, bool | None]) -> None:
     console.print(Text.assemble((f"Suite {suite.name}", "bold"), f": {count}"))
     console.print(Text(f"source {suite.source}{version}"), soft_wrap=True)
     if present:
-        console.print(
-            f"data here: {sum(p is True for p in present.values())} of {_plural(len(present), 'task')}"
-        )
+        console.print(f"data here: {sum(p is True for p in present.values())} of {_plural(len(present), 'task')}")
     console.print()
     # the longest GENEB id has 82 letters: every column of padding counts in a window of 100
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")

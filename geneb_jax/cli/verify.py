@@ -80,7 +80,5 @@ def _show(store_path: Path, elements: list[dict[str, Any]], faults: list[Fault])
         click.echo(f"  where: {fault.key}")
         click.echo(f"  what to do: {fault.cure}")
     if any(element["non_finite"] for element in elements):
-        click.echo(
-            "NaN/inf: vectors that are not numbers came from the encoder; tasks that use them get no score."
-        )
+        click.echo("NaN/inf: vectors that are not numbers came from the encoder; tasks that use them get no score.")
     click.echo(f"{store_path} is damaged" if faults else f"{store_path} is sound")

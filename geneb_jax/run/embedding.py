@@ -227,9 +227,7 @@ def _vectors(encoder: Encoder, sequences: list[str]) -> NDArray[np.float32]:
     return vectors
 
 
-def _write_splits(
-    store: EmbeddingStore, suite: Suite, read: _Read
-) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+def _write_splits(store: EmbeddingStore, suite: Suite, read: _Read) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """Write the row index of every split; returns warnings, tasks with bad vectors, and their count."""
     row_of = store.lookup(read.sequences)
     bad = np.isin(row_of, store.non_finite_rows)
@@ -266,7 +264,5 @@ def _write_splits(
     names = tuple(dict.fromkeys(bad_tasks))
     count = int(bad.sum())
     if count:
-        warnings.append(
-            f"{count} vectors hold NaN or infinities; their tasks will have no score: {', '.join(names)}"
-        )
+        warnings.append(f"{count} vectors hold NaN or infinities; their tasks will have no score: {', '.join(names)}")
     return tuple(warnings), names, count

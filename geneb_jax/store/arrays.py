@@ -24,8 +24,7 @@ _CONFIG: Final[ArrayConfigParams] = {"write_empty_chunks": True}
 _SHARD_BYTES: Final = 16 << 20
 _CHUNKS_PER_SHARD: Final = 4
 DAMAGED_CURE: Final = (
-    "`geneb verify` lists all damage; restore the folder from a copy, "
-    "or delete this element's folder and embed again"
+    "`geneb verify` lists all damage; restore the folder from a copy, or delete this element's folder and embed again"
 )
 
 
@@ -212,6 +211,4 @@ def read_rows(root: Path, array: Array, start: int, stop: int) -> NDArray[Any]:
                     where=str(shard_path(root, array, shard)),
                     cure=DAMAGED_CURE,
                 ) from inner
-        raise StoreError(
-            f"reading failed: {error}", where=str(root / array.path), cure=DAMAGED_CURE
-        ) from error
+        raise StoreError(f"reading failed: {error}", where=str(root / array.path), cure=DAMAGED_CURE) from error

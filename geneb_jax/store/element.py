@@ -121,8 +121,7 @@ class EmbeddingStore:
         wanted = np.asarray(rows)
         if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
             raise StoreError(
-                f"row numbers must be a one-dimensional array of integers, not {wanted.dtype} "
-                f"of shape {wanted.shape}",
+                f"row numbers must be a one-dimensional array of integers, not {wanted.dtype} of shape {wanted.shape}",
                 where=str(self.path),
             )
         if not wanted.size:
@@ -199,9 +198,7 @@ class EmbeddingStore:
     def _put(self, array: arrays.Array, start: int, block: NDArray[Any]) -> None:
         stop = start + len(block)
         array[start:stop] = block
-        files.sync_files(
-            [arrays.shard_path(self.root, array, s) for s in arrays.shards_of(array, start, stop)]
-        )
+        files.sync_files([arrays.shard_path(self.root, array, s) for s in arrays.shards_of(array, start, stop)])
 
     def write_split(self, split: SplitIndex) -> bool:
         """Record which rows make up a split. Returns False when exactly this was recorded already.
@@ -271,13 +268,10 @@ class EmbeddingStore:
     def _checked(self, sequences: Sequence[str], vectors: ArrayLike) -> NDArray[np.float32]:
         array = np.asarray(vectors)
         if not np.issubdtype(array.dtype, np.floating):
-            raise StoreError(
-                f"vectors must be floating point numbers, not {array.dtype}", where=str(self.path)
-            )
+            raise StoreError(f"vectors must be floating point numbers, not {array.dtype}", where=str(self.path))
         if array.shape != (len(sequences), self.width):
             raise StoreError(
-                f"{len(sequences)} sequences need vectors of shape {(len(sequences), self.width)}, "
-                f"not {array.shape}",
+                f"{len(sequences)} sequences need vectors of shape {(len(sequences), self.width)}, not {array.shape}",
                 where=str(self.path),
                 cure="the encoder returned another width or number of rows than its manifest declares",
             )

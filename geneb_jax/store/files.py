@@ -89,9 +89,7 @@ def write_error(error: OSError, where: Path, needed: int = 0) -> StoreError:
             where=str(where),
             cure="choose a folder you may write to, or change its permissions",
         )
-    return StoreError(
-        f"writing failed: {error}", where=str(where), cure=f"check the disk and the path. {rest}"
-    )
+    return StoreError(f"writing failed: {error}", where=str(where), cure=f"check the disk and the path. {rest}")
 
 
 def no_space(where: Path, needed: int, free: int) -> StoreError:

@@ -204,9 +204,7 @@ class Commit:
 def canonical_json(value: object, *, where: str) -> bytes:
     """JSON with sorted keys, no spaces and ASCII only: the form that digests are taken of."""
     try:
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        ).encode()
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise StoreError(
             f"this cannot be written as JSON: {error}",

@@ -112,13 +112,9 @@ class Store:
         tail = f"-{manifest.digest[:12]}"
         return next((key for key in self._folders() if key.endswith(tail)), None)
 
-    def _create(
-        self, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression
-    ) -> None:
+    def _create(self, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression) -> None:
         if rows is not None and rows < 1:
-            raise UsageError(
-                f"a commit has at least one row, not {rows}", cure="choose --chunk-rows 1 or more"
-            )
+            raise UsageError(f"a commit has at least one row, not {rows}", cure="choose --chunk-rows 1 or more")
         rows = rows or arrays.default_rows(manifest.width)
         folder = self.path / key
         with files.writing(folder):
@@ -147,9 +143,7 @@ class Store:
             what = f"this store holds {wanted.name} made differently: {differences}"
         else:
             names = ", ".join(m.name for m in manifests)
-            what = f"this store holds no vectors of {wanted.name}, " + (
-                f"only of {names}" if names else "nor any"
-            )
+            what = f"this store holds no vectors of {wanted.name}, " + (f"only of {names}" if names else "nor any")
         return StoreError(
             what,
             where=str(self.path),
@@ -171,9 +165,7 @@ def open_store(path: str | os.PathLike[str], mode: Mode = "r", *, wait: float = 
             "stores at remote addresses are not supported yet", where=str(path), cure="give a local folder"
         )
     if folder.exists() and not folder.is_dir():
-        raise StoreError(
-            "a store is a folder, and this is a file", where=str(folder), cure="choose another path"
-        )
+        raise StoreError("a store is a folder, and this is a file", where=str(folder), cure="choose another path")
     if mode == "a":
         _prepare(folder)
     elif not folder.is_dir():

@@ -69,9 +69,7 @@ def open_entry(root: Path, key: str, folder: str) -> Entry | None:
     arrays.check_type(attributes, "split-index", root / name)
     recorded = attributes.pop("checksum", None)
     if recorded != sha256(canonical_json(attributes, where=name)):
-        raise StoreError(
-            "the attributes differ from their checksum", where=str(root / name / "zarr.json"), cure=_CURE
-        )
+        raise StoreError("the attributes differ from their checksum", where=str(root / name / "zarr.json"), cure=_CURE)
     return Entry(folder, attributes)
 
 
@@ -121,9 +119,7 @@ def out_of_range(rows: NDArray[np.int64], num_rows: int) -> str | None:
     )
 
 
-def write(
-    root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, str], Entry]
-) -> tuple[bool, Entry]:
+def write(root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, str], Entry]) -> tuple[bool, Entry]:
     """Write an index unless the same one is there and readable; returns whether, and the one in force.
 
     The attributes, written last, finish it.

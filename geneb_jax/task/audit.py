@@ -171,9 +171,7 @@ def _audit_task(task: Task) -> tuple[TaskAudit, NDArray[np.uint64]]:
         id=task.id,
         category=task.info.category,
         source=task.source,
-        splits=tuple(
-            _audit_split(split, labels[name], opposite[name]) for name, split in task.splits.items()
-        ),
+        splits=tuple(_audit_split(split, labels[name], opposite[name]) for name, split in task.splits.items()),
         across=tuple(across),
         distinct=len(everything),
         conflicting_sequences=sum(len(values) > 1 for values in everything.values()),

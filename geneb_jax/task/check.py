@@ -86,9 +86,7 @@ def _label_error(table: Table, column: Any, row: int, where: str) -> DataError:
     """Why a label is no class: missing, a decimal, a regression target, one label per letter, or a name."""
     value = column[row].as_py()
     if value.lower() in _MISSING:
-        return DataError(
-            f"the label is missing ({value!r})", where=where, cure="fill it in, or remove the row"
-        )
+        return DataError(f"the label is missing ({value!r})", where=where, cure="fill it in, or remove the row")
     if value.removeprefix("-").isdecimal():
         what = f"the label {_short(value)} is too large a number"
         return DataError(what, where=where, cure="number the classes 0, 1, 2 …")
@@ -103,9 +101,7 @@ def _label_error(table: Table, column: Any, row: int, where: str) -> DataError:
         if all(float(label).is_integer() for label in labels if _DECIMAL.fullmatch(label)):
             what = f"the label {_short(value)} is not written as an integer{protein}"
             return DataError(what, where=where, cure="write class labels without a decimal point: 1, not 1.0")
-        return kind_not_served(
-            "regression", where, f"the label is {_short(value)}, a decimal number{protein}"
-        )
+        return kind_not_served("regression", where, f"the label is {_short(value)}, a decimal number{protein}")
     what = f"the label {_short(value)} is not an integer{protein}"
     cure = "number the classes 0, 1, 2 …, or map their names to numbers in a suite file ([task.labels])"
     return DataError(what, where=where, cure=cure)
@@ -144,15 +140,11 @@ def checked_task(
         names = f"class{'es' if len(unseen) > 1 else ''} {', '.join(map(str, unseen))}"
         warnings.append(f"{names} occur only in the test split: {rows} test rows no probe can get right.")
     if len(test.classes) < 2:
-        warnings.append(
-            f"the test rows hold a single class ({test.classes[0]}): MCC is 0 there by definition."
-        )
+        warnings.append(f"the test rows hold a single class ({test.classes[0]}): MCC is 0 there by definition.")
     stated = {"classes": (info.num_classes, len(set(train.classes) | set(test.classes)))}
     stated["training rows"] = (info.n_train, len(train))
     stated["test rows"] = (info.n_test, len(test))
     for word, (expected, found) in stated.items():
         if expected is not None and expected != found:
-            warnings.append(
-                f"{found} {word} were read where the suite states {expected}: is this the right data?"
-            )
+            warnings.append(f"{found} {word} were read where the suite states {expected}: is this the right data?")
     return Task(info, dict(splits), source, tuple(warnings))

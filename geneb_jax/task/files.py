@@ -61,9 +61,7 @@ class TaskFiles:
 
 def has_files(folder: Path) -> bool:
     """Whether a folder holds at least one data file of a task."""
-    return any(
-        (folder / f"{name}{suffix}").is_file() for name in (*SPLIT_NAMES, SINGLE) for suffix in SUFFIXES
-    )
+    return any((folder / f"{name}{suffix}").is_file() for name in (*SPLIT_NAMES, SINGLE) for suffix in SUFFIXES)
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -117,14 +115,10 @@ def _read_split(name: str, path: Path, files: TaskFiles) -> tuple[Split, list[st
     notes = []
     if "split" in table.columns:
         counts = pc.value_counts(pc.utf8_lower(pc.utf8_trim_whitespace(table.columns["split"]))).to_pylist()
-        strangers = {
-            c["values"]: c["counts"] for c in counts if c["values"] and _SPLIT_WORDS.get(c["values"]) != name
-        }
+        strangers = {c["values"]: c["counts"] for c in counts if c["values"] and _SPLIT_WORDS.get(c["values"]) != name}
         if strangers:
             words = ", ".join(f"{word!r} ({count} rows)" for word, count in strangers.items())
-            notes.append(
-                f"{path.name} is read as the {name} split, yet its column {files.split!r} says {words}."
-            )
+            notes.append(f"{path.name} is read as the {name} split, yet its column {files.split!r} says {words}.")
     return _split(name, table, np.arange(table.num_rows), files), notes
 
 
@@ -148,9 +142,7 @@ def _read_single(path: Path, files: TaskFiles) -> dict[str, Split]:
     absent = [name for name in ("train", "test") if name not in names]
     if absent:
         what = f"no row belongs to the {absent[0]} split"
-        raise DataError(
-            what, where=str(path), cure=f"mark rows with {absent[0]} in the column {files.split!r}"
-        )
+        raise DataError(what, where=str(path), cure=f"mark rows with {absent[0]} in the column {files.split!r}")
     present = [name for name in SPLIT_NAMES if name in names]
     return {name: _split(name, table, np.flatnonzero(names == name), files) for name in present}
 
@@ -221,9 +213,7 @@ def task_folders(root: Path) -> dict[str, Path]:
     """Task id to folder, sorted, for every folder with data files in ``root/tasks``, else in ``root``."""
     for base in (root / "tasks", root):
         if base.is_dir():
-            names = sorted(
-                path for path in base.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
-            )
+            names = sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
             found = {path.name: path for path in names if has_files(path)}
             if found:
                 return found

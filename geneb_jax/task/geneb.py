@@ -42,9 +42,7 @@ def geneb_suite(data: Path | None = None, *, offline: bool = False) -> Suite:
         reader = HubReader(DATASET, REVISION, offline=offline, cure=_CURE)
     else:
         if not data.is_dir():
-            raise MissingDataError(
-                f"the folder given with {named} does not exist", where=str(data), cure=_CURE
-            )
+            raise MissingDataError(f"the folder given with {named} does not exist", where=str(data), cure=_CURE)
         reader = FolderReader(data, "local files", _CURE)
         if not any(reader.present(info) for info in _tasks()):
             what = f"the folder given with {named} holds none of the {len(_tasks())} GENEB tasks"

@@ -27,9 +27,7 @@ class HubReader:
     It remembers that the hub could not be reached, so that a hundred tasks do not each wait for a time-out.
     """
 
-    def __init__(
-        self, dataset: str, revision: str, *, offline: bool = False, cure: str | None = None
-    ) -> None:
+    def __init__(self, dataset: str, revision: str, *, offline: bool = False, cure: str | None = None) -> None:
         self.dataset = dataset
         self.revision = revision
         self.offline = offline
@@ -82,9 +80,7 @@ class HubReader:
             except errors.RevisionNotFoundError as error:
                 raise self._absent(info, "the dataset has no such revision") from error
             except (errors.GatedRepoError, errors.RepositoryNotFoundError) as error:
-                raise self._absent(
-                    info, "there is no such dataset, or it wants a login (HF_TOKEN)"
-                ) from error
+                raise self._absent(info, "there is no such dataset, or it wants a login (HF_TOKEN)") from error
             except errors.LocalEntryNotFoundError as error:
                 raise self._offline(info, name, error) from error
             except errors.HfHubHTTPError as error:
@@ -113,9 +109,7 @@ class HubReader:
 
     def _failed(self, info: TaskInfo, name: str, reason: str) -> MissingDataError:
         what = f"{name} could not be fetched for task {info.id!r}, tried up to {_ATTEMPTS} times: {reason}"
-        cure = "run the same command again: what has arrived is kept" + (
-            f"; or: {self._cure}" if self._cure else ""
-        )
+        cure = "run the same command again: what has arrived is kept" + (f"; or: {self._cure}" if self._cure else "")
         return MissingDataError(what, where=self._place(), cure=cure)
 
     def _offline(self, info: TaskInfo, name: str, error: Exception) -> MissingDataError:
@@ -126,9 +120,7 @@ class HubReader:
         else:
             if self._unreachable is None:
                 cause = error.__cause__ or error
-                self._unreachable = (
-                    f"the hub cannot be reached ({_first_line(cause)}) and the file is not in its cache"
-                )
+                self._unreachable = f"the hub cannot be reached ({_first_line(cause)}) and the file is not in its cache"
             reason = self._unreachable
         what = f"task {info.id!r} has no data here: {reason}"
         return MissingDataError(what, where=f"{name} of {self._place()}", cure=self._cure)
@@ -142,9 +134,7 @@ class HubReader:
 def _cache_error(error: OSError) -> DataError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     cure = "free space there, or set HF_HOME to a folder that can be written"
-    return DataError(
-        f"the hub cache cannot be written: {reason}", where=str(error.filename or "hub cache"), cure=cure
-    )
+    return DataError(f"the hub cache cannot be written: {reason}", where=str(error.filename or "hub cache"), cure=cure)
 
 
 def _first_line(error: BaseException) -> str:

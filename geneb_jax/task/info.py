@@ -223,11 +223,7 @@ class Suite:
 
     @property
     def _listing(self) -> str:
-        return (
-            f"geneb tasks --suite {self.name}"
-            if self.name in ("geneb", "quickstart")
-            else "geneb tasks --suite …"
-        )
+        return f"geneb tasks --suite {self.name}" if self.name in ("geneb", "quickstart") else "geneb tasks --suite …"
 
 
 _KIND_WORDS: Final[Mapping[str, str]] = {

@@ -12,9 +12,7 @@ from geneb_jax.task.info import Suite
 BUILT_IN: Final = ("geneb", "quickstart")
 
 
-def load_suite(
-    name_or_path: str | os.PathLike[str], *, data: Path | None = None, offline: bool = False
-) -> Suite:
+def load_suite(name_or_path: str | os.PathLike[str], *, data: Path | None = None, offline: bool = False) -> Suite:
     """A suite by name (``geneb``, ``quickstart``), from a folder in the official layout, or a ``.toml`` file.
 
     ``data`` is a folder of local files for ``geneb`` (else ``GENEB_DATA``, else the pinned hub dataset);
@@ -28,9 +26,7 @@ def load_suite(
 
         return geneb_suite(None if data is None else Path(data), offline=offline)
     if data is not None:
-        what = (
-            f"--data belongs to the suite 'geneb', but the suite is {name!r}, which knows where its files are"
-        )
+        what = f"--data belongs to the suite 'geneb', but the suite is {name!r}, which knows where its files are"
         raise UsageError(what, cure="leave --data out")
     from geneb_jax.task.suitefile import suite_from_folder, suite_from_toml
 

@@ -148,13 +148,9 @@ def _read(path: Path) -> _SuiteEntry:
         with path.open("rb") as handle:
             raw: dict[str, Any] = tomllib.load(handle)
     except FileNotFoundError as error:
-        raise MissingDataError(
-            "the suite file does not exist", where=str(path), cure="check the path"
-        ) from error
+        raise MissingDataError("the suite file does not exist", where=str(path), cure="check the path") from error
     except OSError as error:
-        raise DataError(
-            f"the suite file cannot be read: {error.strerror}", where=str(path), cure="check it"
-        ) from error
+        raise DataError(f"the suite file cannot be read: {error.strerror}", where=str(path), cure="check it") from error
     except UnicodeDecodeError as error:
         raise DataError("the suite file is not UTF-8", where=str(path), cure="save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -188,9 +184,7 @@ def _invalid(path: Path, raw: dict[str, Any], error: ValidationError) -> DataErr
     return DataError(f"{subject}: {message}{more}", where=where, cure=cure)
 
 
-def _entries(
-    entry: _SuiteEntry, base: Path, found: dict[str, Path]
-) -> tuple[list[TaskInfo], dict[str, TaskFiles]]:
+def _entries(entry: _SuiteEntry, base: Path, found: dict[str, Path]) -> tuple[list[TaskInfo], dict[str, TaskFiles]]:
     """Task records and their files; a task without paths takes its folder under ``base``."""
     infos, files = [], {}
     for task in entry.task:
@@ -205,9 +199,7 @@ def _entries(
             folder = found.get(task.id) or task_folders(base).get(task.id)
             if folder is None:
                 what = f"task {task.id!r} names no file, and tasks/{task.id}/ is not beside the suite file"
-                raise MissingDataError(
-                    what, where=str(base), cure="name train and test, or put the folder there"
-                )
+                raise MissingDataError(what, where=str(base), cure="name train and test, or put the folder there")
         files[task.id] = TaskFiles(
             paths,
             folder=folder,

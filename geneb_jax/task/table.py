@@ -26,9 +26,7 @@ from geneb_jax.errors import DataError, MissingDataError
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _LFS_MAGIC: Final = b"version https://git-lfs"
-_BLOCK: Final = (
-    64 << 20
-)  # bytes; a row must fit into one block, and the longest genomic inputs are about 1 MB
+_BLOCK: Final = 64 << 20  # bytes; a row must fit into one block, and the longest genomic inputs are about 1 MB
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,10 @@ def read_table(path: Path, *, text: Sequence[str], label: str, split: str | None
         ) from error
 
 
-def _roles(
-    names: Sequence[str], path: Path, text: Sequence[str], label: str, split: str | None
-) -> dict[str, str]:
+def _roles(names: Sequence[str], path: Path, text: Sequence[str], label: str, split: str | None) -> dict[str, str]:
     """Which column of the file plays which role."""
     wanted = next((name for name in text if name in names), None)
-    missing = ([] if wanted else [" or ".join(repr(name) for name in text)]) + (
-        [] if label in names else [repr(label)]
-    )
+    missing = ([] if wanted else [" or ".join(repr(name) for name in text)]) + ([] if label in names else [repr(label)])
     if missing:
         raise _missing_columns(names, path, missing)
     assert wanted is not None
@@ -88,9 +82,7 @@ def _roles(
         roles["split"] = split
     for name in roles.values():
         if list(names).count(name) > 1:
-            raise DataError(
-                f"the column {name!r} appears more than once", where=str(path), cure="keep one of them"
-            )
+            raise DataError(f"the column {name!r} appears more than once", where=str(path), cure="keep one of them")
     return roles
 
 
@@ -110,9 +102,7 @@ def _read_csv(path: Path, text: Sequence[str], label: str, split: str | None) ->
     content = _content(path)
     header = next(_lines(content), None)
     if header is None:
-        raise DataError(
-            "the file is empty", where=str(path), cure="it needs a header line and at least one row"
-        )
+        raise DataError("the file is empty", where=str(path), cure="it needs a header line and at least one row")
     try:
         names = next(csv.reader([header.decode("utf-8-sig").rstrip("\r\n")]))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -150,9 +140,7 @@ def _content(path: Path) -> Any:
     with path.open("rb") as handle:
         start = handle.read(len(_LFS_MAGIC))
     if not start:
-        raise DataError(
-            "the file is empty", where=str(path), cure="it needs a header line and at least one row"
-        )
+        raise DataError("the file is empty", where=str(path), cure="it needs a header line and at least one row")
     if start.startswith(_LFS_MAGIC):
         raise DataError(
             "the file is a Git LFS pointer, not the data",
@@ -207,9 +195,7 @@ def _csv_error(path: Path, content: Any, error: pa.ArrowInvalid, invalid: Sequen
         place = where.place(bad.number - 2) if bad.number is not None else str(path)
         cells = f"{bad.actual_columns} cell{'s' if bad.actual_columns != 1 else ''}"
         what = f"a row has {cells} but the header has {bad.expected_columns}"
-        cure = (
-            "give every row one cell per column; a cell with a comma or a quote in it needs quotes around it"
-        )
+        cure = "give every row one cell per column; a cell with a comma or a quote in it needs quotes around it"
         if bad.text.startswith('"') and "\n" in bad.text:
             cure = "a quote is opened and not closed on this line; close it or remove it"
         return DataError(what, where=place, cure=cure)
@@ -226,9 +212,7 @@ def _csv_error(path: Path, content: Any, error: pa.ArrowInvalid, invalid: Sequen
     if "straddling" in message:
         cure = f"a row must fit into {_BLOCK >> 20} MiB; look for an unclosed quote"
         return DataError("a row is too long to be read", where=str(path), cure=cure)
-    return DataError(
-        f"the file is not a CSV file that can be read: {message}", where=str(path), cure="check the file"
-    )
+    return DataError(f"the file is not a CSV file that can be read: {message}", where=str(path), cure="check the file")
 
 
 def _not_utf8(path: Path, place: str) -> DataError:
@@ -266,7 +250,5 @@ def _as_strings(column: Any, name: str, path: Path) -> Any:
         raise DataError(what, where=str(path), cure="give one integer label and one sequence per row")
     if pa.types.is_floating(column.type):
         # pyarrow would print 1.0 as "1" and so hide that the labels are not integers
-        column = pa.chunked_array(
-            [[None if v is None else repr(v) for v in column.to_pylist()]], type=pa.string()
-        )
+        column = pa.chunked_array([[None if v is None else repr(v) for v in column.to_pylist()]], type=pa.string())
     return column.cast(pa.large_string()).fill_null("")

@@ -94,13 +94,9 @@ def test_counts_equal_brute_force(tmp_path: Path, tasks: list[tuple[list[tuple[s
         assert between is not None
         letters = {s for s, _ in train}
         assert between.rows == sum(s in letters for s, _ in test)
-        assert between.opposite_rows == sum(
-            s not in letters and reverse_complement(s) in letters for s, _ in test
-        )
+        assert between.opposite_rows == sum(s not in letters and reverse_complement(s) in letters for s, _ in test)
         assert task.splits[0].duplicate_rows == len(train) - len(letters)
-        assert task.splits[0].opposite_strands == sum(
-            reverse_complement(a) == b for a, b in combinations(letters, 2)
-        )
+        assert task.splits[0].opposite_strands == sum(reverse_complement(a) == b for a, b in combinations(letters, 2))
         labels: dict[str, set[int]] = {}
         for s, y in train + list(test):
             labels.setdefault(s, set()).add(y)

@@ -94,8 +94,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     files = {
-        f"tasks/{t}/{s}.csv": rows(i)
-        for i, (t, s) in enumerate([(TASK, "train"), (TASK, "test"), (OTHER, "train")])
+        f"tasks/{t}/{s}.csv": rows(i) for i, (t, s) in enumerate([(TASK, "train"), (TASK, "test"), (OTHER, "train")])
     }
     state = Hub(files)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))

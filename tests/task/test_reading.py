@@ -67,9 +67,7 @@ def test_na_is_text_and_not_a_missing_value(tmp_path: Path) -> None:
 
 
 def test_single_file_with_a_split_column(tmp_path: Path) -> None:
-    write(
-        tmp_path / "t", "data.csv", "text,label,split\nAC,0,train\nGT,1,test\nCC,1,train\nGG,0,validation\n"
-    )
+    write(tmp_path / "t", "data.csv", "text,label,split\nAC,0,train\nGT,1,test\nCC,1,train\nGG,0,validation\n")
     task = load_suite(str(tmp_path)).load("t")
     assert task.train.sequences == ("AC", "CC")
     assert task.test.sequences == ("GT",)

@@ -28,9 +28,7 @@ def test_every_real_task_loads_as_indexed_or_says_its_kind(shared_data: Path) ->
                 suite.load(row["task"])
             continue
         task = suite.load(row["task"])
-        sizes = {
-            name: len(task.splits[name]) if name in task.splits else 0 for name in ("train", "dev", "test")
-        }
+        sizes = {name: len(task.splits[name]) if name in task.splits else 0 for name in ("train", "dev", "test")}
         assert sizes == {name: int(row[f"n_{name}"]) for name in sizes}, row["task"]
         assert len(task.classes) == int(row["num_classes"]), row["task"]
         lengths = [len(s) for split in task.splits.values() for s in split.sequences]

@@ -84,9 +84,7 @@ def test_geneb_from_a_folder_and_from_the_variable(tmp_path: Path, monkeypatch: 
         assert f"darlednik/geneb-tasks@{REVISION}" in str(caught.value)
 
 
-def test_a_folder_without_geneb_tasks_is_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_geneb_tasks_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDataError, match="holds none of the 100 GENEB tasks"):
         load_suite("geneb", data=tmp_path)
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "nowhere"))
