@@ -70,10 +70,11 @@ class Fitted(NamedTuple):
 def _shared_factors(lanes: Lanes) -> Float[Array, "p q q"]:
     """Factors at W = 0 for lanes of one X from a single Gram matrix: only C and the penalty differ.
 
-    Lanes with row weights of their own get the first lane's Gram too; it is a preconditioner, not the Hessian.
+    Lanes with row weights of their own get the first sound lane's Gram too; it is a preconditioner, not the Hessian.
     """
     o = lanes.Y.shape[-1]
-    G = weighted_gram(lanes.X, lanes.weights[0])
+    first = jnp.argmax(jnp.all(jnp.isfinite(lanes.weights), axis=1))  # a broken lane must not break the others
+    G = weighted_gram(lanes.X, lanes.weights[first])
 
     def lane(item: tuple[Array, Array]) -> Array:
         C, penalty = item

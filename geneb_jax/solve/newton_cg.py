@@ -185,8 +185,11 @@ def outer_step(
     W = state.W + t * inner.delta
     Z = state.Z + t * inner.U
     value = objective(problem, W, Z)
+    grad_norm = jnp.sqrt(jnp.sum(grad * grad))
 
+    # without a finite residual no direction was found, which must not pass for having arrived
     finite = jnp.isfinite(value) & jnp.isfinite(decrement) & jnp.all(jnp.isfinite(W))
+    finite &= jnp.isfinite(grad_norm) & jnp.isfinite(inner.rho)
     converged = finite & (gap <= tolerance) & (0.5 * decrement <= tolerance * GAIN_FACTOR * gain)
     # progress is a smaller estimate or, far from the optimum where estimates wander, a measurably smaller F
     fell = state.value - value > 8 * np.finfo(value.dtype).eps * state.value
@@ -210,7 +213,7 @@ def outer_step(
         gap=gap,
         best_gap=jnp.minimum(gap, state.best_gap),
         gain=gain,
-        grad_norm=jnp.sqrt(jnp.sum(grad * grad)),
+        grad_norm=grad_norm,
         num_steps=state.num_steps + 1,
         num_products=state.num_products + 2 * inner.products + 1,
         num_bad=num_bad,
