@@ -94,9 +94,11 @@ def solve_own_rows(
             penalty=jnp.asarray(penalty),
         )
         fitted = solve_lanes(lanes, tolerance=spec.resolved_tolerance("float64"), max_steps=spec.max_steps)
-        coef, intercept = (np.asarray(a) for a in _to_width(fitted.W, basis, own_shift, own_scale))
-    # from raw features to the design's coordinates, in float64 on the host
-    W = np.concatenate([coef * scale[:, None], (intercept + np.einsum("d,pdo->po", shift, coef))[:, None]], axis=1)
+        coef = np.asarray(_to_width(fitted.W, basis, own_scale))
+    # to the design's coordinates, in float64 on the host; from shift to shift, because the intercept on raw features
+    # is a small difference of large numbers where the features' mean is far from zero
+    intercept = fitted.W[:, -1] + np.einsum("pd,pdo->po", shift - np.asarray(own_shift), coef)
+    W = np.concatenate([coef * scale[:, None], intercept[:, None]], axis=1)
     return fitted._replace(W=W.astype(design.X.dtype))
 
 
@@ -130,8 +132,7 @@ def _coordinates(
 
 @jax.jit
 def _to_width(
-    V: Float[Array, "p r o"], basis: Float[Array, "p d s"], shift: Float[Array, "p d"], scale: Float[Array, "p d"]
-) -> tuple[Float[Array, "p d o"], Float[Array, "p o"]]:
-    """Coefficients and intercepts on raw features."""
-    coef = jnp.einsum("pds,pso->pdo", basis, V[:, :-1], precision=HIGHEST) / scale[..., None]
-    return coef, V[:, -1] - jnp.einsum("pd,pdo->po", shift, coef, precision=HIGHEST)
+    V: Float[Array, "p r o"], basis: Float[Array, "p d s"], scale: Float[Array, "p d"]
+) -> Float[Array, "p d o"]:
+    """Coefficients on raw features."""
+    return jnp.einsum("pds,pso->pdo", basis, V[:, :-1], precision=HIGHEST) / scale[..., None]
