@@ -25,8 +25,8 @@ from geneb_jax.status import Status
 WIDE = 2048
 """From this width on LAPACK gets all threads; below, its spinning threads only disturb XLA's."""
 
-SMALL_SHOTS = 16
-"""Draws of up to this many rows per class are padded to one size and solved together."""
+SMALL_DRAW = 64
+"""Draws of up to this many rows are padded to one size and solved together: one compilation, little waste."""
 
 
 class _Solved(NamedTuple):
@@ -139,7 +139,7 @@ def _fit_coordinates(
     keys = [_Key(lane.regime.shots, lane.seed if lane.regime.shots is not None else 0, lane.spec) for lane in lanes]
     distinct = list(dict.fromkeys(keys))
     solved: dict[_Key, _Solved] = {}
-    for group in _groups(distinct):
+    for group in _groups(distinct, targets.k):
         solved.update(zip(group, _solve_group(X_train, design, targets, group, dtype), strict=True))
 
     labels = np.union1d(classes, y_test)
@@ -192,7 +192,7 @@ def _fit_coordinates(
     return [result(lane, key) for lane, key in zip(lanes, keys, strict=True)]
 
 
-def _groups(keys: list[_Key]) -> list[list[_Key]]:
+def _groups(keys: list[_Key], k: int) -> list[list[_Key]]:
     """Problems that are solved in one batch: all full-data penalties together, and all small draws of one spec."""
     groups: dict[tuple[object, ...], list[_Key]] = {}
     for key in keys:
@@ -200,7 +200,7 @@ def _groups(keys: list[_Key]) -> list[list[_Key]]:
             label: tuple[object, ...] = (None, key.spec.max_steps, key.spec.tolerance)
         else:
             # small draws of different sizes share one padded batch, and one compilation
-            label = (0 if key.shots <= SMALL_SHOTS else key.shots, key.spec)
+            label = (0 if key.shots * k <= SMALL_DRAW else key.shots, key.spec)
         groups.setdefault(label, []).append(key)
     return list(groups.values())
 
