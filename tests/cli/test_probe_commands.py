@@ -128,7 +128,7 @@ def test_doctor_parity_prints_the_agreement(store: Path, capsys: pytest.CaptureF
     assert geneb("doctor", "--parity", store, "--tasks", "a", "--x64") == 0
     shown = capsys.readouterr().out
     assert "All within the limits." in shown
-    assert "mean |ΔMCC| per regime: full 0.00000" in shown
+    assert "mean |ΔMCC| per regime, but for ties: full 0.00000" in shown
     assert geneb("doctor", "--parity", store, "--tasks", "a", "--stock", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     (lanes,) = report["lanes"].values()
