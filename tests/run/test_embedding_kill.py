@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,22 +70,33 @@ def test_twenty_kills_then_a_resume_give_the_bytes_of_an_uninterrupted_run(tmp_p
     whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
     seconds = _finish(suite, whole)
     moments = random.Random(0)
-    progress = [0]
-    for _ in range(_KILLS):
+    progress, seen, kills = [0], set(), 0
+    for _ in range(3 * _KILLS):
         process = _start(suite, killed)
         _await_lock(process, killed)
         # spread over reading, embedding and the writing of indexes, yet leaving work for the next ones
-        time.sleep(moments.uniform(0, 2.5 * seconds / _KILLS))
+        time.sleep(moments.uniform(0, 2 * seconds / _KILLS))
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the run was over before the kill"
         store = open_store(killed)
         assert store.verify() == []
+        if process.returncode != -signal.SIGKILL:
+            # a machine that has become faster than it was for the measured run: whole, and again from nothing
+            assert process.returncode == 0
+            assert _files(killed) == _files(whole)
+            shutil.rmtree(killed)
+            progress = [0]
+            continue
         rows = sum(element.num_rows for element in store.elements())
         assert rows >= progress[-1]
         assert rows % _CHUNK == 0 or rows == open_store(whole).elements()[0].num_rows
         progress.append(rows)
-    assert len(set(progress)) > 3, "the kills did not land inside the embedding"
+        seen.add(rows)
+        kills += 1
+        if kills == _KILLS:
+            break
+    assert kills == _KILLS
+    assert len(seen) > 3, "the kills did not land inside the embedding"
     _finish(suite, killed)
     assert open_store(killed).verify() == []
     assert _files(killed) == _files(whole)
