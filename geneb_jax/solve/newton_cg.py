@@ -61,7 +61,6 @@ class _Inner(NamedTuple):
     r: Float[Array, "d o"]
     p: Float[Array, "d o"]
     rho: Float[Array, ""]
-    best: Float[Array, ""]
     products: Int[Array, ""]
     go: Array
 
@@ -141,12 +140,11 @@ def _newton_direction(
             r,
             z + beta * s.p,
             rho,
-            jnp.minimum(s.best, rho),
             products,
             go,
         )
 
-    first = _Inner(jnp.zeros_like(grad), jnp.zeros_like(P), r0, z0, rho0, rho0, jnp.zeros((), jnp.int32), rho0 > tiny)
+    first = _Inner(jnp.zeros_like(grad), jnp.zeros_like(P), r0, z0, rho0, jnp.zeros((), jnp.int32), rho0 > tiny)
     return jax.lax.while_loop(lambda s: s.go, step, first)
 
 
