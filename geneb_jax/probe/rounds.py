@@ -33,13 +33,13 @@ MAX_INNER = 400
 
 
 class Lanes(NamedTuple):
-    """p problems. X and Y are shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
+    """p problems. X and Y are each shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
 
     C (p,); weights (p, n) before C; penalty (p, q).
     """
 
     X: Float[Array, "*p n q"]
-    Y: Float[Array, "*p n o"]
+    Y: Float[Array, "*r n o"]
     C: Float[Array, " p"]
     weights: Float[Array, "p n"]
     penalty: Float[Array, "p q"]
@@ -50,9 +50,11 @@ class Lanes(NamedTuple):
         return self.X.ndim == 2
 
 
-def _axes(shared: bool) -> Problem:
-    data = None if shared else 0
-    return Problem(X=data, Y=data, weights=0, penalty=0)  # type: ignore[arg-type]
+def _axes(problem: Problem) -> Problem:
+    """The lane axes of a batch of problems, for vmap."""
+    X = None if problem.X.ndim == 2 else 0
+    Y = None if problem.Y.ndim == 2 else 0
+    return Problem(X=X, Y=Y, weights=0, penalty=0)  # type: ignore[arg-type]
 
 
 class Fitted(NamedTuple):
@@ -106,22 +108,21 @@ def _zero_state(lanes: Lanes) -> State:
     )
 
 
-@partial(jax.jit, static_argnames=("shared", "per_class"))
-def _refresh(problem: Problem, state: State, shared: bool, per_class: bool) -> Float[Array, "p *k q q"]:
-    def one(problem: Problem, Z: Float[Array, "n o"]) -> Float[Array, "*k q q"]:
-        return refreshed_factor(problem.X, problem.weights, problem.penalty, probabilities(Z), per_class=per_class)
+@partial(jax.jit, static_argnames=("per_class",))
+def _refresh(problem: Problem, state: State, per_class: bool) -> Float[Array, "p *k q q"]:
+    def one(X: Array, weights: Array, penalty: Array, Z: Array) -> Float[Array, "*k q q"]:
+        return refreshed_factor(X, weights, penalty, probabilities(Z), per_class=per_class)
 
-    if shared:
+    if problem.X.ndim == 2:
         # one after the other: a vmapped Gram would hold a weighted copy of X for every lane
         def lane(item: tuple[Array, Array, Array]) -> Array:
-            weights, penalty, Z = item
-            return one(Problem(problem.X, problem.Y, weights, penalty), Z)
+            return one(problem.X, *item)
 
         return jax.lax.map(lane, (problem.weights, problem.penalty, state.Z))
-    return jax.vmap(one, in_axes=(_axes(shared), 0))(problem, state.Z)
+    return jax.vmap(one)(problem.X, problem.weights, problem.penalty, state.Z)
 
 
-@partial(jax.jit, static_argnames=("shared", "max_steps", "max_inner"))
+@partial(jax.jit, static_argnames=("max_steps", "max_inner"))
 def _round(
     problem: Problem,
     factor: Float[Array, "p *k q q"],
@@ -129,7 +130,6 @@ def _round(
     tolerance: Array,
     max_products: Array,
     *,
-    shared: bool,
     max_steps: int,
     max_inner: int,
 ) -> State:
@@ -139,15 +139,15 @@ def _round(
             max_products=max_products,
         )  # fmt: skip
 
-    return jax.vmap(one, in_axes=(_axes(shared), 0, 0))(problem, factor, state)
+    return jax.vmap(one, in_axes=(_axes(problem), 0, 0))(problem, factor, state)
 
 
-def _take(problem: Problem, state: State, rows: NumpyInt, shared: bool) -> tuple[Problem, State]:
+def _take(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem, State]:
     def pick(A: Array) -> Array:
         return A[rows]
 
-    data = (problem.X, problem.Y) if shared else (pick(problem.X), pick(problem.Y))
-    return Problem(*data, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
+    X, Y = (A if A.ndim == 2 else pick(A) for A in (problem.X, problem.Y))
+    return Problem(X, Y, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
 
 
 def _compact_size(running: int, lanes: int) -> int:
@@ -170,15 +170,13 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
     problem = Problem(lanes.X, lanes.Y, weights, lanes.penalty)
     state = _zero_state(lanes)
     one_gram = shared and count > 1
-    factor = _shared_factors(lanes) if one_gram else _refresh(problem, state, shared, per_class=False)
+    factor = _shared_factors(lanes) if one_gram else _refresh(problem, state, per_class=False)
     tol = np.asarray(tolerance, lanes.X.dtype)
 
     fitted: Fitted | None = None
     alive = np.arange(count)
     while True:
-        state = _round(
-            problem, factor, state, tol, np.int32(budget), shared=shared, max_steps=max_steps, max_inner=MAX_INNER
-        )
+        state = _round(problem, factor, state, tol, np.int32(budget), max_steps=max_steps, max_inner=MAX_INNER)
         part = Fitted(*(np.array(getattr(state, name)) for name in Fitted._fields))
         fitted = part if fitted is None else _update(fitted, part, alive)
         on = np.flatnonzero((np.asarray(state.running) == 1) & (part.num_steps < max_steps))
@@ -188,9 +186,9 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
         if size < len(alive):
             # fill up with finished lanes: they cost a slot, and repeat their own values
             on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
-            problem, state = _take(problem, state, on, shared)
+            problem, state = _take(problem, state, on)
             alive = alive[on]
-        factor = _refresh(problem, state, shared, per_class)
+        factor = _refresh(problem, state, per_class)
         budget = budget * 3 // 2
 
 
