@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float, Int
+from geneb_jax.axes import Array, Bool, Float, Int
 from geneb_jax.linear.objective import curvature_product, probabilities, row_losses
 from geneb_jax.status import Status
 from geneb_kernels.precision import HIGHEST
@@ -148,18 +148,20 @@ def _newton_direction(
     return jax.lax.while_loop(lambda s: s.go, step, first)
 
 
-def _step_length(problem: Problem, state: State, inner: _Inner, decrement: Float[Array, ""]) -> Float[Array, ""]:
+def _step_length(
+    problem: Problem, state: State, delta: Float[Array, "d o"], U: Float[Array, "n o"], decrement: Float[Array, ""]
+) -> Float[Array, ""]:
     """The largest of 1, ½, ¼ … at which the slope along δ has not turned steeply upwards.
 
     Slopes resolve what differences of F cannot near the optimum; F is convex, so a slope that is still at most a
     tenth of the initial one in size means F fell.
     """
-    W_slope = jnp.sum(problem.penalty[:, None] * state.W * inner.delta)
-    W_curve = jnp.sum(problem.penalty[:, None] * inner.delta * inner.delta)
+    W_slope = jnp.sum(problem.penalty[:, None] * state.W * delta)
+    W_curve = jnp.sum(problem.penalty[:, None] * delta * delta)
 
     def slope(t: Float[Array, ""]) -> Float[Array, ""]:
-        R = problem.weights[:, None] * (probabilities(state.Z + t * inner.U) - problem.Y)
-        return jnp.sum(R * inner.U) + W_slope + t * W_curve
+        R = problem.weights[:, None] * (probabilities(state.Z + t * U) - problem.Y)
+        return jnp.sum(R * U) + W_slope + t * W_curve
 
     resolution = 100 * np.finfo(decrement.dtype).eps * state.value
 
@@ -176,18 +178,46 @@ def outer_step(
     grad, P = gradient(problem, state)
     forcing = jnp.asarray(0.05, grad.dtype)
     inner = _newton_direction(problem, factor, grad, P, forcing, max_inner)
-    decrement = -jnp.sum(grad * inner.delta)
+    return follow(
+        problem,
+        state,
+        grad,
+        inner.delta,
+        inner.U,
+        tolerance,
+        # without a finite residual no direction was found, which must not pass for having arrived
+        sound=jnp.isfinite(inner.rho),
+        passes=2 * inner.products + 1,
+    )
+
+
+def follow(
+    problem: Problem,
+    state: State,
+    grad: Float[Array, "d o"],
+    delta: Float[Array, "d o"],
+    U: Float[Array, "n o"],
+    tolerance: Float[Array, ""],
+    *,
+    sound: Bool[Array, ""],
+    passes: Int[Array, ""],
+) -> State:
+    """Take a damped step along a Newton direction δ with logits U = X δ, and decide whether the lane is done.
+
+    Whichever solver found δ: `grad` is ∇F at the state, `passes` the products with X that it cost, and `sound` is
+    false where no direction was found.
+    """
+    decrement = -jnp.sum(grad * delta)
     gap = 0.5 * decrement / state.value
-    t = _step_length(problem, state, inner, decrement)
+    t = _step_length(problem, state, delta, U, decrement)
     gain = state.gain + t * (1 - 0.5 * t) * decrement
-    W = state.W + t * inner.delta
-    Z = state.Z + t * inner.U
+    W = state.W + t * delta
+    Z = state.Z + t * U
     value = objective(problem, W, Z)
     grad_norm = jnp.sqrt(jnp.sum(grad * grad))
 
-    # without a finite residual no direction was found, which must not pass for having arrived
     finite = jnp.isfinite(value) & jnp.isfinite(decrement) & jnp.all(jnp.isfinite(W))
-    finite &= jnp.isfinite(grad_norm) & jnp.isfinite(inner.rho)
+    finite &= jnp.isfinite(grad_norm) & sound
     converged = finite & (gap <= tolerance) & (0.5 * decrement <= tolerance * GAIN_FACTOR * gain)
     # progress is a smaller estimate or, far from the optimum where estimates wander, a measurably smaller F
     fell = state.value - value > 8 * np.finfo(value.dtype).eps * state.value
@@ -213,7 +243,7 @@ def outer_step(
         gain=gain,
         grad_norm=grad_norm,
         num_steps=state.num_steps + 1,
-        num_products=state.num_products + 2 * inner.products + 1,
+        num_products=state.num_products + passes,
         num_bad=num_bad,
         running=jnp.where(done, 0, 1).astype(jnp.int32),
         status=status.astype(jnp.int32),
