@@ -24,6 +24,13 @@ from geneb_kernels.precision import HIGHEST
 GAIN_FACTOR = 10.0
 """The distance from the optimum may be this many times the tolerance beside the decrease gained since W = 0."""
 
+ROUNDING_UNITS = 8.0
+"""Roundings of a row's residual, in units of the arithmetic's resolution, that are nothing left to gain.
+
+An optimum at W = 0 leaves no gain to compare with, and a gradient that is rounding alone. Residuals off by e make a
+decrement of (Xᵀe)ᵀ H⁻¹ (Xᵀe) ≤ Σ eᵢ²/(wᵢ sᵢ), whatever X: with |eᵢ| ≤ units·eps·wᵢ/2 and the curvature sᵢ = ¼ of the
+uniform prediction that is (units·eps)²·Σ wᵢ, a little more than (units·eps)²·F."""
+
 
 class Problem(NamedTuple):
     """One lane's data. ``weights`` are C·w; a row of weight zero does not exist. ``penalty`` is π."""
@@ -208,7 +215,8 @@ def follow(
     false where no direction was found.
     """
     decrement = -jnp.sum(grad * delta)
-    gap = 0.5 * decrement / state.value
+    # rows of weight zero alone make F = 0: nothing is left to gain
+    gap = 0.5 * decrement / jnp.maximum(state.value, np.finfo(decrement.dtype).tiny)
     t = _step_length(problem, state, delta, U, decrement)
     gain = state.gain + t * (1 - 0.5 * t) * decrement
     W = state.W + t * delta
@@ -218,7 +226,9 @@ def follow(
 
     finite = jnp.isfinite(value) & jnp.isfinite(decrement) & jnp.all(jnp.isfinite(W))
     finite &= jnp.isfinite(grad_norm) & sound
-    converged = finite & (gap <= tolerance) & (0.5 * decrement <= tolerance * GAIN_FACTOR * gain)
+    rounding = (ROUNDING_UNITS * np.finfo(decrement.dtype).eps) ** 2
+    small = (0.5 * decrement <= tolerance * GAIN_FACTOR * gain) | (gap <= rounding)
+    converged = finite & (gap <= tolerance) & small
     # progress is a smaller estimate or, far from the optimum where estimates wander, a measurably smaller F
     fell = state.value - value > 8 * np.finfo(value.dtype).eps * state.value
     better = (gap < 0.5 * state.best_gap) | fell
