@@ -119,9 +119,7 @@ def assert_reaches(result: LaneResult, best: Optimum, X_test: np.ndarray, dtype:
     assert result.intercept is not None
     assert result.predictions is not None
     gap = (best.value_at(result.coef, result.intercept) - best.value) / best.value
-    assert gap >= -limit("float64", "objective_gap"), (
-        f"{result.lane.spec}: the reference is not the optimum, it is {-gap:.1e} above"
-    )
+    assert gap >= -REFERENCE_GAP, f"{result.lane.spec}: the reference is not the optimum, it is {-gap:.1e} above"
     assert gap <= limits["objective_gap"].value, f"{result.lane.spec}: gap {gap:.2e} ({result.status.label})"
     expected, sure = best.predict(X_test, dtype)
     equal = result.predictions[sure] == expected[sure]

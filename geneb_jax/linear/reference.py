@@ -33,16 +33,28 @@ def objective(
     w = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
     pi = np.ones(X.shape[1]) if penalty is None else np.asarray(penalty, dtype=np.float64)
     Z = X @ W + b
-    if Z.shape[1] == 1:
-        losses = np.logaddexp(0, Z[:, 0]) - Y[:, 0] * Z[:, 0]
-        P = np.exp(-np.logaddexp(0, -Z))
-    else:
-        norm = logsumexp(Z, axis=1, keepdims=True)
-        losses = (norm - Z)[np.arange(len(X)), np.argmax(Y, axis=1)]
-        P = np.exp(Z - norm)
-    R = C * w[:, None] * (P - Y)
+    losses, residuals = losses_and_residuals(Z, Y)
+    R = C * w[:, None] * residuals
     value = C * float(w @ losses) + 0.5 * float(np.sum(pi[:, None] * W**2))
     return value, X.T @ R + pi[:, None] * W, R.sum(axis=0)
+
+
+def losses_and_residuals(Z: NumpyFloat, Y: NumpyFloat) -> tuple[NumpyFloat, NumpyFloat]:
+    """Loss of each row (n,) and its gradient in the logits (n, o), each to full relative precision.
+
+    Where a class is nearly certain the loss is a tiny number. Taken as log Σ exp(z) - z_y it would carry the rounding
+    of the logits: on separable data that is 1e-8 of F itself. So it is built from the other classes alone.
+    """
+    if Z.shape[1] == 1:
+        sign = 1 - 2 * Y
+        return np.logaddexp(0, sign * Z)[:, 0], sign * np.exp(-np.logaddexp(0, -sign * Z))
+    true = Y.astype(bool)
+    margin = Z - Z[true][:, None]
+    others = np.where(true, -np.inf, margin)  # log odds of each other class against the true one
+    losses = np.logaddexp(0, logsumexp(others, axis=1))
+    residuals = np.exp(others - losses[:, None])
+    residuals[true] = -residuals.sum(axis=1)
+    return losses, residuals
 
 
 def fit(
@@ -78,15 +90,16 @@ def fit(
         grad = np.vstack([gW, gb[None]]).ravel() if fit_intercept else gW.ravel()
         Z = X @ W + b
         if o == 1:
-            P = np.exp(-np.logaddexp(0, -Z))
-            S = P[:, :, None] * (1 - P)[:, None, :]
+            S = np.exp(-np.logaddexp(0, -Z) - np.logaddexp(0, Z))[:, :, None]
         else:
             P = np.exp(Z - logsumexp(Z, axis=1, keepdims=True))
             S = P[:, :, None] * np.eye(o) - P[:, :, None] * P[:, None, :]
         H = C * np.einsum("n,ni,nab,nj->iajb", w, A, S, A, optimize=True).reshape(q * o, q * o)
         H[np.diag_indices_from(H)] += np.repeat(pi, o)
-        # the softmax is unchanged by a constant added to every intercept; least squares picks the shortest step
-        step = -np.linalg.lstsq(H, grad, rcond=1e-14)[0]
+        # columns are brought to one size first, or those of tiny features would fall below the cut. The softmax is
+        # unchanged by a constant added to every intercept; least squares picks the shortest step
+        size = 1 / np.sqrt(np.maximum(H.diagonal(), np.finfo(np.float64).tiny))
+        step = -size * np.linalg.lstsq(size[:, None] * H * size, size * grad, rcond=1e-14)[0]
         decrement = -float(grad @ step)
         if decrement / 2 <= tolerance * value:
             return W, b, value

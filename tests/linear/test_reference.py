@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,29 @@ def test_fit_reaches_the_optimum_of_scikit_learn(k: int, intercept: bool, weight
     np.testing.assert_allclose(b - b.mean() if k > 2 else b, centred, atol=2e-6)
     if not intercept:
         assert not b.any()
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("size", [1e-3, 3.0, 15.0, 40.0, 300.0])
+def test_losses_and_residuals_keep_their_precision_where_a_class_is_certain(k: int, size: float) -> None:
+    """Against 60-digit arithmetic; log Σ exp(z) - z_y would be off by the resolution of z itself, 1e-8 of the loss."""
+    rng = np.random.default_rng(k)
+    Y = reference.one_hot(rng.integers(k, size=12), np.arange(k))
+    Z = rng.normal(size=Y.shape) + size * (2 * Y - 1)
+    losses, residuals = reference.losses_and_residuals(Z, Y)
+    with localcontext() as context:
+        context.prec = 60
+        for z, y, loss, residual in zip(Z, Y, losses, residuals, strict=True):
+            exact = [Decimal(float(v)) for v in z]
+            if k == 2:
+                exact, y, residual = [Decimal(0), *exact], np.r_[1 - y, y], np.r_[-residual, residual]
+            weight = [v.exp() for v in exact]
+            true = int(np.argmax(y))
+            others = sum(w for i, w in enumerate(weight) if i != true)
+            assert loss == pytest.approx(float((1 + others / weight[true]).ln()), rel=1e-13)
+            for i, w in enumerate(weight):
+                expected = -others / sum(weight) if i == true else w / sum(weight)
+                assert residual[i] == pytest.approx(float(expected), rel=1e-13)
 
 
 @pytest.mark.parametrize("k", [2, 4])

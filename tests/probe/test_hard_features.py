@@ -70,7 +70,7 @@ def check(results: list[LaneResult], X: np.ndarray, y: np.ndarray, X_test: np.nd
             assert result.status is Status.CONVERGED, result.lane.spec
         # float32 may run out of resolution, but must then say so
         if result.status is Status.CONVERGED:
-            assert_reaches(result, optimum(X, y, result.lane.spec, newton=False), X_test, dtype)
+            assert_reaches(result, optimum(X, y, result.lane.spec), X_test, dtype)
         else:
             assert result.status in (Status.STALLED, Status.MAX_STEPS)
             assert result.relative_gap > 0
