@@ -46,7 +46,7 @@ LIMITS: dict[str, dict[str, Limit]] = {
 
 REFERENCE_GAP = 1e-12
 """How far apart the references may be, and how far above our objective, and still count as the optimum. The NumPy
-reference stops at a Newton decrement of 1e-13·F; scikit-learn at tol 1e-12 was never seen further than 1.5e-13·F from it
+reference stops at a Newton decrement of 1e-13·F; scikit-learn at tol 1e-12 was seen no further than 1.5e-13·F from it
 on the hard features. It needs an objective that does not cancel where a class is nearly certain."""
 
 TIE = 1e-12

@@ -10,6 +10,8 @@ The objective and the coordinates are those of `geneb_jax.linear.objective`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -62,7 +64,9 @@ class State(NamedTuple):
     status: Int[Array, ""]
 
 
-class _Inner(NamedTuple):
+class Inner(NamedTuple):
+    """What conjugate gradients carry: δ, its logits U, the residual, and the products with H so far."""
+
     delta: Float[Array, "d o"]
     U: Float[Array, "n o"]
     r: Float[Array, "d o"]
@@ -110,18 +114,21 @@ def precondition(factor: Float[Array, "*k d d"], R: Float[Array, "d o"]) -> Floa
     return V if V.shape[1] == 1 else V - jnp.mean(V, axis=1, keepdims=True)
 
 
-def _newton_direction(
+def newton_direction(
     problem: Problem,
-    factor: Float[Array, "*k d d"],
+    preconditioner: Callable[[Array], Array],
     grad: Float[Array, "d o"],
     P: Float[Array, "n o"],
     forcing: Float[Array, ""],
     max_inner: int,
-) -> _Inner:
-    """Conjugate gradients on H δ = -∇F from δ = 0, until the preconditioned residual falls by `forcing`."""
+) -> Inner:
+    """Conjugate gradients on H δ = -∇F from δ = 0, until the preconditioned residual falls by `forcing`.
+
+    `preconditioner` applies M⁻¹ to (d, o); given an exact one, up to rounding, this is iterative refinement.
+    """
     tiny = np.finfo(grad.dtype).tiny
     r0 = -grad
-    z0 = precondition(factor, r0)
+    z0 = preconditioner(r0)
     rho0 = jnp.sum(r0 * z0)
 
     def hessian(V: Float[Array, "d o"]) -> tuple[Float[Array, "d o"], Float[Array, "n o"]]:
@@ -129,19 +136,19 @@ def _newton_direction(
         T = problem.weights[:, None] * curvature_product(P, U)
         return times_transposed(problem.X, T) + problem.penalty[:, None] * V, U
 
-    def step(s: _Inner) -> _Inner:
+    def step(s: Inner) -> Inner:
         Hp, Up = hessian(s.p)
         curvature = jnp.sum(s.p * Hp)
         # a direction without curvature has converged (or is the softmax's free constant): stop instead of 0/0
         sound = (curvature > tiny) & jnp.isfinite(curvature)
         alpha = jnp.where(sound, s.rho / jnp.where(sound, curvature, 1), 0)
         r = s.r - alpha * Hp
-        z = precondition(factor, r)
+        z = preconditioner(r)
         rho = jnp.sum(r * z)
         beta = jnp.where(s.rho > tiny, rho / jnp.where(s.rho > tiny, s.rho, 1), 0)
         products = s.products + 1
         go = sound & (rho > forcing**2 * rho0) & (products < max_inner) & (rho > tiny)
-        return _Inner(
+        return Inner(
             s.delta + alpha * s.p,
             s.U + alpha * Up,
             r,
@@ -151,7 +158,7 @@ def _newton_direction(
             go,
         )
 
-    first = _Inner(jnp.zeros_like(grad), jnp.zeros_like(P), r0, z0, rho0, jnp.zeros((), jnp.int32), rho0 > tiny)
+    first = Inner(jnp.zeros_like(grad), jnp.zeros_like(P), r0, z0, rho0, jnp.zeros((), jnp.int32), rho0 > tiny)
     return jax.lax.while_loop(lambda s: s.go, step, first)
 
 
@@ -184,7 +191,7 @@ def outer_step(
     """One Newton step; sets ``running`` to 0 and the status when there is nothing left to do."""
     grad, P = gradient(problem, state)
     forcing = jnp.asarray(0.05, grad.dtype)
-    inner = _newton_direction(problem, factor, grad, P, forcing, max_inner)
+    inner = newton_direction(problem, partial(precondition, factor), grad, P, forcing, max_inner)
     return follow(
         problem,
         state,
