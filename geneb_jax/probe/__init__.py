@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from geneb_jax.probe.regime import Regime as Regime
     from geneb_jax.probe.regime import draw_rows as draw_rows
     from geneb_jax.probe.spec import LogisticSpec as LogisticSpec
+    from geneb_jax.probe.weighted import bootstrap_weights as bootstrap_weights
+    from geneb_jax.probe.weighted import fit_weighted as fit_weighted
 
 # JAX and scikit-learn load only with the function that needs them
 _HOMES = {
@@ -27,6 +29,8 @@ _HOMES = {
     "Regime": "geneb_jax.probe.regime",
     "draw_rows": "geneb_jax.probe.regime",
     "LogisticSpec": "geneb_jax.probe.spec",
+    "bootstrap_weights": "geneb_jax.probe.weighted",
+    "fit_weighted": "geneb_jax.probe.weighted",
 }
 
 __all__ = list(_HOMES)
