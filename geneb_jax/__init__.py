@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from geneb_jax.encoder import load_encoder as load_encoder
+    from geneb_jax.estimator import LogisticProbe as LogisticProbe
     from geneb_jax.run import Run as Run
     from geneb_jax.run import embed as embed
     from geneb_jax.run import probe as probe
@@ -26,9 +27,10 @@ _HOMES = {
     "embed": "geneb_jax.run",
     "probe": "geneb_jax.run",
     "Run": "geneb_jax.run",
+    "LogisticProbe": "geneb_jax.estimator",
 }
 
-__all__ = ["Run", "__version__", "embed", "load_encoder", "load_suite", "open_store", "probe"]
+__all__ = ["LogisticProbe", "Run", "__version__", "embed", "load_encoder", "load_suite", "open_store", "probe"]
 
 
 def __getattr__(name: str) -> object:
