@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -193,14 +195,20 @@ def _fit_coordinates(
 
 
 def _groups(keys: list[_Key], k: int) -> list[list[_Key]]:
-    """Problems that are solved in one batch: all full-data penalties together, and all small draws of one spec."""
+    """Problems that are solved in one batch: all full-data penalties together, and all small draws of one spec.
+
+    Draws may differ in C, as they do where it is chosen draw by draw; a second C of the same draw is in another batch.
+    """
     groups: dict[tuple[object, ...], list[_Key]] = {}
+    turns: Counter[_Key] = Counter()
     for key in keys:
         if key.shots is None:
             label: tuple[object, ...] = (None, key.spec.max_steps, key.spec.tolerance)
         else:
             # small draws of different sizes share one padded batch, and one compilation
-            label = (0 if key.shots * k <= SMALL_DRAW else key.shots, key.spec)
+            alike = key._replace(spec=replace(key.spec, C=1.0))
+            label = (0 if key.shots * k <= SMALL_DRAW else key.shots, alike.spec, turns[alike])
+            turns[alike] += 1
         groups.setdefault(label, []).append(key)
     return list(groups.values())
 
@@ -223,7 +231,7 @@ def _solve_group(X: NumpyFloat, design: Design, targets: Targets, group: list[_K
         draws = [draw_rows(targets.index, key.shots or 0, key.seed) for key in group]
         sizes = [len(rows) for rows in draws]
         solver = in_span if max(sizes) < d else "newton-cg"
-        parts = [solve_own_rows(X, design, targets, draws, first.spec)]
+        parts = [solve_own_rows(X, design, targets, draws, first.spec, [key.spec.C for key in group])]
     W, status, value, gap, grad_norm, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
     seconds = (time.perf_counter() - began) / len(group)
     return [

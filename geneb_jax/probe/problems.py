@@ -65,13 +65,19 @@ def _penalty(design: Design, spec: LogisticSpec) -> NumpyFloat:
 
 
 def solve_own_rows(
-    X: NumpyFloat, design: Design, targets: Targets, selections: Sequence[NumpyInt], spec: LogisticSpec
+    X: NumpyFloat,
+    design: Design,
+    targets: Targets,
+    selections: Sequence[NumpyInt],
+    spec: LogisticSpec,
+    penalties: Sequence[float] | None = None,
 ) -> Fitted:
     """Lanes with rows of their own: few-shot draws, or all rows of X (n, d) where there are fewer than d.
 
-    Each selection (m,) lists a lane's rows; shorter ones are filled up with rows of weight zero. Solved in the span
-    of the rows when m < d, else on the gathered rows; always in float64, which these small problems hardly feel, and
-    which keeps draws of features with tiny norms exact. Returns W in the design's coordinates.
+    Each selection (m,) lists a lane's rows; shorter ones are filled up with rows of weight zero. `penalties` are the
+    lanes' own C where they are not all that of `spec`. Solved in the span of the rows when m < d, else on the gathered
+    rows; always in float64, which these small problems hardly feel, and which keeps draws of features with tiny norms
+    exact. Returns W in the design's coordinates.
     """
     p, m = len(selections), padded_rows(max(len(rows) for rows in selections))
     wide = np.dtype(np.float64)
@@ -89,7 +95,7 @@ def solve_own_rows(
         lanes = Lanes(
             X=Z,
             Y=jnp.asarray(targets.encode(filled, wide)),
-            C=jnp.asarray(np.full(p, spec.C)),
+            C=jnp.asarray(np.full(p, spec.C) if penalties is None else np.asarray(penalties, wide)),
             weights=jnp.asarray(weights),
             penalty=jnp.asarray(penalty),
         )
