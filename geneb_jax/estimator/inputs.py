@@ -32,7 +32,8 @@ def code(y: Any, *, which: str = "") -> Coded:
     classes, index = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise EstimatorError(
-            f"{which}a probe needs samples of at least 2 classes, but the data contain only one class: {classes[0]!r}"
+            f"{which}a probe needs samples of at least 2 classes in the data, but the data contains only one class: "
+            f"{classes.tolist()[0]!r}"
         )
     return Coded(classes, index.astype(np.int64))
 
@@ -96,7 +97,7 @@ def check_weighted_classes(weights: NumpyFloat | None, target: Coded, *, which: 
         return
     held = np.unique(target.index[weights > 0])
     if len(held) < 2:
-        what = f"only one class: {target.classes[held[0]]!r}" if len(held) else "no class at all"
+        what = f"only one class: {target.classes.tolist()[held[0]]!r}" if len(held) else "no class at all"
         raise EstimatorError(
             f"{which}a probe needs samples of at least 2 classes, but the rows of positive weight contain {what}"
         )
