@@ -13,7 +13,7 @@ import click
 from geneb_jax.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.spec import LogisticSpec
+    from geneb_jax.probe.spec import ProbeSpec
     from geneb_jax.run.directory import Run
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -49,13 +49,21 @@ def probe_options(function: _Command) -> _Command:
         [
             click.option("--regimes", default="full,10shot,1shot", show_default=True, metavar="LIST",
                          help="How many training rows a probe sees: full, or <k>shot per class."),
-            click.option("--seeds", default="13,17,42,123,997", show_default=True, metavar="LIST",
-                         help="Seeds of the few-shot draws; the default is GENEB's."),
+            click.option("--draws", type=int, metavar="N",
+                         help="Random draws per few-shot regime. The first five are GENEB's; full data, where nothing "
+                         "is random, are then fitted and recorded once. Default: GENEB's five."),
+            click.option("--seeds", metavar="LIST",
+                         help="Seeds of the few-shot draws, instead of --draws. Default: GENEB's 13,17,42,123,997."),
+            click.option("--key", type=int, default=0, show_default=True, metavar="INT",
+                         help="What seeds beyond GENEB's, and the rows held out by --C auto, are derived from."),
             click.option("--C", "penalties", default="1.0", show_default=True, metavar="LIST",
-                         help="Inverse penalty, scikit-learn's C; several values are fitted together."),
+                         help="Inverse penalty, scikit-learn's C; several values are fitted together. auto: chosen "
+                         "from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, never on test; "
+                         "auto:0.1,1,10 chooses from these."),
             click.option("--standardize", is_flag=True,
                          help="Scale features to unit variance first (GENEB does not)."),
             click.option("--balanced", is_flag=True, help="Weight classes equally (GENEB does not)."),
+            click.option("--no-intercept", is_flag=True, help="Fit no intercept (GENEB does)."),
             click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
                          help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
                          "sklearn-optimum: scikit-learn, run to the optimum."),
@@ -84,13 +92,62 @@ def split_numbers(text: str, kind: type[int] | type[float], option: str) -> list
     return found
 
 
-def make_specs(penalties: str, *, standardize: bool, balanced: bool) -> list[LogisticSpec]:
-    """One specification per penalty."""
-    from geneb_jax.probe.spec import LogisticSpec
+def make_study(
+    *,
+    regimes: str,
+    draws: int | None,
+    seeds: str | None,
+    key: int,
+    penalties: str,
+    standardize: bool,
+    balanced: bool,
+    no_intercept: bool,
+) -> dict[str, Any]:
+    """The arguments of `geneb_jax.run.probing.probe` that say which probes are fitted.
 
-    return [
-        LogisticSpec(C=C, standardize=standardize, balanced=balanced) for C in split_numbers(penalties, float, "--C")
-    ]
+    Raises:
+        UsageError: --seeds beside --draws, a word that is no number, or an empty or repeated entry.
+    """
+    if draws is not None and seeds is not None:
+        raise UsageError("--draws and --seeds were both given", cure="give one of the two")
+    return {
+        "regimes": split_list(regimes),
+        "draws": draws,
+        "seeds": None if seeds is None else split_numbers(seeds, int, "--seeds"),
+        "key": key,
+        "specs": make_specs(
+            penalties, key=key, standardize=standardize, balanced=balanced, fit_intercept=not no_intercept
+        ),
+    }
+
+
+def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeSpec]:
+    """One specification per penalty of a list such as ``0.1,1``, ``auto``, ``auto:0.1,1,10`` or ``1,auto``.
+
+    Raises:
+        UsageError: a word that is no number, or no number where one must be.
+        ProbeError: a number that is no penalty.
+    """
+    from geneb_jax.probe.regime import check_key
+    from geneb_jax.probe.spec import DEFAULT_GRID, HeldOutC, LogisticSpec
+
+    check_key(key)
+    fixed, auto, after = penalties.partition("auto")
+    specs: list[ProbeSpec] = [LogisticSpec(C=C, **settings) for C in split_numbers(fixed, float, "--C")]
+    if auto:
+        grid = list(DEFAULT_GRID)
+        if after.strip():
+            found = split_numbers(after.strip().removeprefix(":"), float, "--C auto:")
+            if not after.strip().startswith(":") or not found:
+                raise UsageError(
+                    f"--C cannot be read: auto{after}",
+                    cure="write auto, or auto:0.1,1,10 with the values to choose from, at the end of the list",
+                )
+            grid = found
+        specs.append(HeldOutC(LogisticSpec(**settings), tuple(grid), key=key))
+    if not specs:
+        raise UsageError("--C is empty", cure="write a positive number, several with commas, or auto")
+    return specs
 
 
 def typed_command() -> list[str]:

@@ -8,10 +8,9 @@ import click
 
 from geneb_jax.cli.options import (
     conclude,
-    make_specs,
+    make_study,
     probe_options,
     split_list,
-    split_numbers,
     suite_options,
     typed_command,
 )
@@ -32,10 +31,13 @@ def command(
     data: Path | None,
     patterns: tuple[str, ...],
     regimes: str,
-    seeds: str,
+    draws: int | None,
+    seeds: str | None,
+    key: int,
     penalties: str,
     standardize: bool,
     balanced: bool,
+    no_intercept: bool,
     engine: str,
     x64: bool,
     out: Path,
@@ -52,15 +54,23 @@ def command(
     suite = None
     if suite_name is not None or data is not None:
         suite = load_suite(suite_name or "geneb", data=data)
+    study = make_study(
+        regimes=regimes,
+        draws=draws,
+        seeds=seeds,
+        key=key,
+        penalties=penalties,
+        standardize=standardize,
+        balanced=balanced,
+        no_intercept=no_intercept,
+    )
     dtype: Dtype = "float64" if x64 else "float32"
     run = probe(
         stores,
         suite,
         out,
         tasks=split_list(patterns),
-        regimes=split_list(regimes),
-        seeds=split_numbers(seeds, int, "--seeds"),
-        specs=make_specs(penalties, standardize=standardize, balanced=balanced),
+        **study,
         engine=ENGINES[ENGINES.index(engine)],
         dtype=dtype,
         progress=not as_json,

@@ -8,10 +8,9 @@ import click
 
 from geneb_jax.cli.options import (
     conclude,
-    make_specs,
+    make_study,
     probe_options,
     split_list,
-    split_numbers,
     suite_options,
     typed_command,
 )
@@ -38,10 +37,13 @@ def command(
     data: Path | None,
     patterns: tuple[str, ...],
     regimes: str,
-    seeds: str,
+    draws: int | None,
+    seeds: str | None,
+    key: int,
     penalties: str,
     standardize: bool,
     balanced: bool,
+    no_intercept: bool,
     engine: str,
     x64: bool,
     out: Path,
@@ -59,6 +61,16 @@ def command(
     from geneb_jax.run.whole import embed_and_probe
     from geneb_jax.task import load_suite
 
+    study = make_study(
+        regimes=regimes,
+        draws=draws,
+        seeds=seeds,
+        key=key,
+        penalties=penalties,
+        standardize=standardize,
+        balanced=balanced,
+        no_intercept=no_intercept,
+    )
     dtype: Dtype = "float64" if x64 else "float32"
     suite = load_suite(suite_name, data=data, offline=offline)
     result = embed_and_probe(
@@ -67,9 +79,7 @@ def command(
         out,
         store=store,
         tasks=split_list(patterns),
-        regimes=split_list(regimes),
-        seeds=split_numbers(seeds, int, "--seeds"),
-        specs=make_specs(penalties, standardize=standardize, balanced=balanced),
+        **study,
         engine=ENGINES[ENGINES.index(engine)],
         dtype=dtype,
         progress=not as_json,

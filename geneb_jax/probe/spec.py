@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geneb_jax.errors import ProbeError
+from geneb_jax.probe.regime import check_key
 
 Dtype = Literal["float32", "float64"]
 
@@ -24,9 +25,10 @@ class LogisticSpec:
 
     C: inverse penalty, scikit-learn's meaning.
     fit_intercept: whether an unpenalised intercept is fitted.
-    standardize: centre and scale each feature by the training rows' mean and standard deviation first, so that
-        the penalty acts on standardised coefficients; constant features are left unscaled.
-    balanced: weight each class by n / (k · n_class), scikit-learn's ``class_weight="balanced"``.
+    standardize: centre and scale each feature by the mean and standard deviation (ddof 0) of the rows that the probe
+        is fitted on, so that the penalty acts on standardised coefficients; constant features are left unscaled.
+    balanced: weight the loss of each row by n / (k · n_class), counted in the rows that the probe is fitted on:
+        scikit-learn's ``class_weight="balanced"``. The weights sum to n, so C keeps its meaning.
     max_steps: Newton steps before a lane stops as ``max_steps``.
     """
 
@@ -65,3 +67,55 @@ class LogisticSpec:
         if self.tolerance is not None:
             return self.tolerance
         return 1e-12 if dtype == "float64" else 1e-9
+
+
+DEFAULT_GRID: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""The penalties of GENEB's own sensitivity study (its Appendix E)."""
+
+
+@dataclass(frozen=True)
+class HeldOutC:
+    """A logistic probe whose C is chosen, fit by fit, on a held-out part of that fit's own training rows.
+
+    base: everything but C; its C is used where no row can be held out, as with one row per class.
+    grid: the candidates, ascending.
+    share: part of each class's rows that is held out.
+    key: the run's key, from which the split is derived.
+
+    The rule is in `geneb_jax.probe.choose`; test rows play no part in it.
+    """
+
+    base: LogisticSpec = LogisticSpec()
+    grid: tuple[float, ...] = DEFAULT_GRID
+    share: float = 0.2
+    key: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.grid:
+            raise ProbeError("there is no C to choose from", cure="name at least one, as in auto:0.1,1,10")
+        if len(set(self.grid)) != len(self.grid):
+            raise ProbeError("a C to choose from was given twice", cure="give each once")
+        for C in self.grid:
+            self.with_C(C)  # raises on a C that is no penalty
+        object.__setattr__(self, "grid", tuple(sorted(map(float, self.grid))))
+        if not (0 < self.share < 1):
+            raise ProbeError(f"the held-out share must lie between 0 and 1, not {self.share!r}")
+        check_key(self.key)
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and records."""
+        return self.base.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every setting; equal digests mean equal choices and fits."""
+        body = json.dumps({"probe": "logistic", "choose": "held-out C", **dataclasses.asdict(self)}, sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()
+
+    def with_C(self, C: float) -> LogisticSpec:
+        """The probe with this C."""
+        return dataclasses.replace(self.base, C=C)
+
+
+ProbeSpec = LogisticSpec | HeldOutC

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from geneb_jax.report.layout import Column, number_range, packed, share, value
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
 from geneb_jax.stats.aggregate import (
@@ -32,7 +33,8 @@ METRIC_LINES: Final[Mapping[str, str]] = {
 }
 WIDTH_WHEN_PIPED: Final = 100
 _FEW_TASKS = 24
-_GAP = 2
+_DEFAULT_C: Final = "§"
+"""The sign behind scores of probes whose C could not be chosen on held-out rows."""
 
 
 class Board:
@@ -52,12 +54,15 @@ class Board:
 
     def name(self, series: Series) -> str:
         """Name of a series: its encoder, and whatever else tells it from the others of this run."""
-        parts = [series.encoder]
-        twins = {s.encoder_digest for s in self.series if s.encoder == series.encoder}
-        parts += [f"#{series.encoder_digest[:6]}"] if len(twins) > 1 else []
+        parts = [self.encoder(series)]
         parts += [series.probe] if len({s.probe for s in self.series}) > 1 else []
-        parts += [f"C={series.C:g}"] if len({s.C for s in self.series}) > 1 else []
+        parts += [f"C={_penalty(series)}"] if len({s.C for s in self.series}) > 1 else []
         return " ".join(parts)
+
+    def encoder(self, series: Series) -> str:
+        """The encoder's name, with a part of its digest where two of this run share it."""
+        twins = {s.encoder_digest for s in self.series if s.encoder == series.encoder}
+        return series.encoder + (f" #{series.encoder_digest[:6]}" if len(twins) > 1 else "")
 
 
 def console() -> Console:
@@ -75,12 +80,12 @@ def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc",
     to.print(METRIC_LINES[metric])
     few = [r for r in board.regimes if r != "full"]
     if few:
-        to.print("In the few-shot regimes a score is the mean over random draws, ± their standard deviation.")
+        to.print("In the few-shot regimes a score is the mean over random draws, ± the standard deviation over draws.")
     for line in partial_lines(board):
         to.print(Text(line, style="yellow"))
     for regime in board.regimes:
         to.print()
-        to.print(Text(_regime_line(regime, run.meta.settings.seeds), style="bold"))
+        to.print(Text(_regime_line(regime), style="bold"))
         for table in _leaderboard(board, regime, to.width):
             to.print(table)
     scored_tasks = list(dict.fromkeys(s.task for s in board.scores))
@@ -88,6 +93,12 @@ def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc",
         to.print()
         to.print(Text("Tasks", style="bold"))
         for table in _task_tables(board, scored_tasks, to.width):
+            to.print(table)
+    chosen = list(_choices(board, to.width))
+    if chosen:
+        to.print()
+        to.print(Text("C chosen on held-out training rows: share of the fits", style="bold"))
+        for table in chosen:
             to.print(table)
     legend = list(_legend(board))
     if legend:
@@ -124,6 +135,8 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
                 "micro_std": a.micro_std,
                 "gain_over_kmer": a.gain,
                 "categories": {name: asdict(c) for name, c in a.categories.items()},
+                "num_draws": {"fewest": a.num_draws[0], "most": a.num_draws[1]},
+                **_choice_json(a),
                 "num_tasks": a.num_tasks,
                 "num_tasks_in_suite": a.num_in_suite,
                 "partial": a.partial,
@@ -139,6 +152,8 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
                 "category": s.category,
                 "mean": s.mean,
                 "std": s.std,
+                "num_draws": s.num_scores,
+                **_choice_json(s),
                 "draws": {str(seed): value for seed, value in s.draws.items()},
                 "statuses": {status.label: n for status, n in s.statuses.items()},
                 "message": s.message,
@@ -147,6 +162,15 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
         ],
         "phases": {name: phase.model_dump() for name, phase in _phases(run).items()},
         "finished": run.meta.finished,
+    }
+
+
+def _choice_json(found: Aggregate | TaskScore) -> dict[str, Any]:
+    """How often each C was chosen on held-out rows; null where C was fixed."""
+    free = found.series.C is None
+    return {
+        "C_chosen": {f"{C:g}": n for C, n in found.chosen.items()} if free else None,
+        "C_default": found.num_default if free else None,
     }
 
 
@@ -204,21 +228,20 @@ def _headline(board: Board) -> str:
     meta = board.run.meta
     count = len({s.encoder_digest for s in board.series})
     done = max((a.num_tasks for a in board.aggregates), default=0)
-    probes = ", ".join(dict.fromkeys(f"{s.probe} C={s.C:g}" for s in board.series))
+    probes = ", ".join(dict.fromkeys(s.probe for s in board.series))
+    penalties = ", ".join(dict.fromkeys(_penalty(s) for s in board.series))
     encoders = f"{count} encoder{'s' * (count != 1)}"
     return (
         f"Suite {meta.suite.name}: {encoders}, {done} of {len(meta.suite.categories)} tasks, "
-        f"probe {probes} ({meta.settings.engine}, {meta.settings.dtype})"
+        f"probe {probes}, C = {penalties} ({meta.settings.engine}, {meta.settings.dtype})"
     )
 
 
-def _regime_line(name: str, seeds: Sequence[int]) -> str:
+def _regime_line(name: str) -> str:
     if name == "full":
         return "full: the probe is trained on all training sequences"
     shots = name.removesuffix("shot")
-    plural = "s" * (shots != "1")
-    draws = f"{len(seeds)} random draws" if len(seeds) != 1 else "one random draw"
-    return f"{name}: the probe is trained on {shots} sequence{plural} per class, {draws}"
+    return f"{name}: the probe is trained on {shots} sequence{'s' * (shots != '1')} per class, drawn at random"
 
 
 def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
@@ -228,19 +251,44 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     present = [c for c in categories if any(c in a.categories for a in rows)]
     # over a single category all means are the same number
     single = len(present) < 2
-    columns = [_Column("mean" if single else "macro", [_value(a.macro, a.macro_std, _marks(a)) for a in rows])]
+    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, _marks(a)) for a in rows])]
     if not single:
-        columns.append(_Column("micro", [_value(a.micro, a.micro_std) for a in rows]))
-    if len(rows) > 1 and any(a.gain is not None for a in rows):
-        columns.append(_Column("vs k-mer", [_gain(a) for a in rows]))
+        columns.append(Column("micro", [value(a.micro, a.micro_std) for a in rows]))
+    if regime != "full":
+        columns.append(Column("draws", [number_range(*a.num_draws) for a in rows]))
+    if any(a.gain for a in rows):  # not where only the floors themselves are listed
+        columns.append(Column("vs k-mer", [_gain(a) for a in rows]))
     if any(a.partial for a in rows):
-        columns.append(_Column("tasks", [f"{a.num_tasks}/{a.num_in_suite}" for a in rows]))
+        columns.append(Column("tasks", [f"{a.num_tasks}/{a.num_in_suite}" for a in rows]))
     if not single:
         columns += [
-            _Column(name, [_value(a.categories[name].mean) if name in a.categories else "–" for a in rows])
+            Column(name, [value(a.categories[name].mean) if name in a.categories else "–" for a in rows])
             for name in present
         ]
-    return _packed([_Column("encoder", [board.name(a.series) for a in rows])], columns, width)
+    left = [Column("encoder", [board.encoder(a.series) for a in rows])]
+    if len({s.probe for s in board.series}) > 1:
+        left.append(Column("probe", [a.series.probe for a in rows]))
+    if len({s.C for s in board.series}) > 1 or any(s.C is None for s in board.series):
+        left.append(Column("C", [_penalty(a.series) for a in rows]))
+    return packed(left, columns, width)
+
+
+def _choices(board: Board, width: int) -> Iterator[Table]:
+    """How often each C was chosen, one line per series and regime; none where every C was given."""
+    rows = [a for a in board.aggregates if a.series.C is None and (a.chosen or a.num_default)]
+    if not rows:
+        return
+    several = len({(a.series.encoder_digest, a.series.probe_digest) for a in rows}) > 1
+    left = [Column("encoder", [board.name(a.series) for a in rows])] if several else []
+    left.append(Column("regime", [a.regime for a in rows]))
+    fits = [sum(a.chosen.values()) + a.num_default for a in rows]
+    columns = [Column("fits", list(map(str, fits)))]
+    for C in sorted({C for a in rows for C in a.chosen}):
+        cells = [share(a.chosen.get(C, 0), n) for a, n in zip(rows, fits, strict=True)]
+        columns.append(Column(f"C={C:g}", cells))
+    if any(a.num_default for a in rows):
+        columns.append(Column("§ none held out", [share(a.num_default, n) for a, n in zip(rows, fits, strict=True)]))
+    yield from packed(left, columns, width)
 
 
 def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Table]:
@@ -249,73 +297,43 @@ def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Tab
     rows = [(task, regime) for task in tasks for regime in board.regimes]
     first = board.regimes[0]
     left = [
-        _Column("task", [labels.get(task, task) if regime == first else "" for task, regime in rows]),
-        _Column("regime", [regime for _, regime in rows]),
+        Column("task", [labels.get(task, task) if regime == first else "" for task, regime in rows]),
+        Column("regime", [regime for _, regime in rows]),
     ]
     columns = []
     for series in board.series:
         scores = [found.get((series, regime, task)) for task, regime in rows]
-        cells = ["–" if s is None else _value(s.mean, s.std, s.marks) for s in scores]
+        cells = ["–" if s is None else value(s.mean, s.std, s.marks + _DEFAULT_C * bool(s.num_default)) for s in scores]
         # options of an encoder on a line of their own: the scores below are narrow
-        columns.append(_Column(board.name(series).replace(",", ",\n"), cells))
-    return _packed(left, columns, width)
+        columns.append(Column(board.name(series).replace(",", ",\n"), cells))
+    return packed(left, columns, width)
 
 
 def _legend(board: Board) -> Iterator[str]:
     rows = board.aggregates
     if len(set(board.run.meta.suite.categories.values())) > 1:
         yield "macro: mean over the categories; micro: mean over the tasks."
-    if any(a.gain is not None for a in rows) and len(board.series) > 1:
+    if any(a.gain for a in rows):
         yield "vs k-mer: gain over the best k-mer counts of this run, which need no training at all."
+    if any(a.regime != "full" for a in rows):
+        yield "draws: random choices of training sequences, the same for every encoder; each is one fit."
     if any(a.partial for a in rows):
         yield "tasks: how many tasks of the suite have a score; –: no score."
     for status in sorted(board.statuses):
         if status.mark:
             count = board.statuses[status]
             yield f"{status.mark} {status.label}, {count} fit{'s' * (count != 1)}: {status.sentence}"
+    default = sum(a.num_default for a in rows)
+    if default:
+        used = dict.fromkeys(p["C_without_held_out"] for p in board.run.meta.settings.probes if p.get("C") == "auto")
+        yield (
+            f"{_DEFAULT_C} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
+            f"no C was chosen, C = {', '.join(f'{C:g}' for C in used)} was used."
+        )
 
 
 def _missing(board: Board) -> dict[Series, tuple[str, ...]]:
     return {a.series: a.missing for a in board.aggregates}
-
-
-@dataclass(frozen=True)
-class _Column:
-    head: str
-    cells: list[str]
-
-    @property
-    def width(self) -> int:
-        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
-
-
-def _packed(left: Sequence[_Column], columns: Sequence[_Column], width: int) -> Iterator[Table]:
-    """As few tables as fit the width, each with the left columns and at least one of the others."""
-    room = width - sum(c.width + _GAP for c in left)
-    blocks: list[list[_Column]] = []
-    used = room + 1
-    for column in columns:
-        if used + column.width > room:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(column)
-        used += column.width + _GAP
-    for block in blocks:
-        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-        for number, column in enumerate([*left, *block]):
-            table.add_column(
-                Text(column.head), justify="left" if number < len(left) else "right", overflow="fold", vertical="bottom"
-            )
-        for cells in zip(*(c.cells for c in [*left, *block]), strict=True):
-            table.add_row(*map(Text, cells))
-        yield table
-
-
-def _value(mean: float | None, std: float | None = None, marks: str = "") -> str:
-    if mean is None:
-        return marks or "–"
-    spread = f" ±{std:.3f}" if std is not None else ""
-    return f"{mean:.3f}{spread}{marks}"
 
 
 def _gain(a: Aggregate) -> str:
@@ -323,7 +341,12 @@ def _gain(a: Aggregate) -> str:
 
 
 def _marks(a: Aggregate) -> str:
-    return "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
+    marks = "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
+    return marks + _DEFAULT_C * bool(a.num_default)
+
+
+def _penalty(series: Series) -> str:
+    return "auto" if series.C is None else f"{series.C:g}"
 
 
 __all__ = [

@@ -14,9 +14,10 @@ Indices count into ``labels``, the task's sorted class labels, and are uint8 (ui
 highest value means that there is no prediction. Any metric of any record can be computed from the two arrays
 again.
 
-A pair is finished at the instant its part is renamed into ``parts/``, after its predictions are on disk.
-Ctrl-C or a kill loses the pair being worked on and nothing else; the same command goes on from there. At the
-end the parts are merged into ``records.parquet``.
+A part holds the records of one (encoder, task) pair, or of a block of its draws where there are very many. It counts
+from the instant it is renamed into ``parts/``, after its predictions are on disk. Ctrl-C or a kill loses the part
+being worked on and nothing else; the same command goes on from there, and so does one that asks for more draws. At
+the end the parts are merged into ``records.parquet``.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 PREDICTIONS_VERSION: Final = 1
+_RECORDS_PER_CHUNK: Final = 64
 _META, _RECORDS, _PREDICTIONS, _PARTS, _LOCK = (
     "run.json",
     "records.parquet",
@@ -159,12 +161,14 @@ class RunWriter:
             self.meta = self._continue(meta)
             self.meta.sessions.append(session)
             with _writing(self.path):
+                if (self.path / _PARTS).exists():
+                    self._merge()  # what a killed command left, so that no part of this one takes its name
                 (self.path / _PARTS).mkdir(exist_ok=True)
                 self.save_meta()
         except BaseException:
             self._lock.release()
             raise
-        self.done = _finished_pairs(self.path)
+        self.done = _finished_records(self.path)
 
     def _continue(self, new: RunMeta) -> RunMeta:
         old = _read_meta(self.path)
@@ -184,6 +188,7 @@ class RunWriter:
                 where=str(self.path),
                 cure="give --out another folder, or repeat the command with the settings of the run",
             )
+        old.settings.extend(new.settings)
         known = {e.digest for e in old.encoders}
         old.encoders += [e for e in new.encoders if e.digest not in known]
         # a suite may have grown within its version, as a folder of tasks does
@@ -215,7 +220,7 @@ class RunWriter:
             )
 
     def write_pair(self, element: str, records: Sequence[Record], predicted: NumpyInt | None, true: NumpyInt) -> None:
-        """Commit the records of one (encoder, task) pair.
+        """Commit records of one (encoder, task) pair, in addition to those of it that the run holds.
 
         `predicted` `(records, m)` and `true` `(m,)` are labels; rows of lanes without a score are ignored.
         None where no lane has one.
@@ -223,14 +228,14 @@ class RunWriter:
         import pyarrow.parquet as pq
 
         first = records[0]
-        name = hashlib.sha256(f"{first.encoder_digest}\0{first.task}".encode()).hexdigest()[:24]
+        name = hashlib.sha256(f"{first.encoder_digest}\0{first.task}\0{first.record_id}".encode()).hexdigest()[:24]
         with _writing(self.path), interrupt_later():
             if predicted is not None:
                 self._write_predictions(element, records, predicted, true)
             partial = self.path / _PARTS / f"{name}.partial"
             pq.write_table(to_table(records), partial)
             _replace(partial, partial.with_suffix(".parquet"))
-        self.done.add((first.encoder_digest, first.task))
+        self.done.setdefault((first.encoder_digest, first.task), set()).update(r.record_id for r in records)
 
     def save_meta(self) -> None:
         """Write ``run.json`` in one step."""
@@ -250,6 +255,22 @@ class RunWriter:
         codes[[r.mcc is None for r in records]] = missing
         root = zarr.open_group(self.path / _PREDICTIONS, mode="a")
         root.attrs.update({"geneb_type": "predictions", "geneb_version": PREDICTIONS_VERSION})
+        name, ids = f"classes/{element}/{task}", [r.record_id for r in records]
+        held = self.done.get((records[0].encoder_digest, task), set())
+        array = _array(root, name) if held and name in root else None
+        before = [] if array is None else [r for r in array.attrs["record_ids"] if r in held]
+        if array is not None and before:
+            # behind these rows may be some of a part that was never committed
+            if before != array.attrs["record_ids"][: len(before)]:
+                raise RunError(
+                    "the predictions of this pair are not in the order in which they were written",
+                    where=f"{_PREDICTIONS}/{name}",
+                    cure="remove the run directory and run the probe again",
+                )
+            array.resize((len(before), len(true)))
+            array.append(codes)
+            array.attrs["record_ids"] = before + ids
+            return
         root.create_array(
             f"truth/{task}",
             data=np.searchsorted(labels, true).astype(kind),
@@ -258,11 +279,11 @@ class RunWriter:
             overwrite=True,
         )
         root.create_array(
-            f"classes/{element}/{task}",
+            name,
             data=codes,
             # whole draws together: the five full-data seeds are one fit, and equal rows compress to nothing
-            chunks=(min(len(records), 64), max(len(true), 1)),
-            attributes={"record_ids": [r.record_id for r in records]},
+            chunks=(_RECORDS_PER_CHUNK, max(len(true), 1)),
+            attributes={"record_ids": ids},
             fill_value=missing,
             overwrite=True,
         )
@@ -313,11 +334,14 @@ def _all_records(folder: Path) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default") if tables else schema().empty_table()
 
 
-def _finished_pairs(folder: Path) -> set[tuple[str, str]]:
-    """(encoder digest, task) of every pair that need not be done again: all but those whose input was bad."""
-    table = _all_records(folder).select(["encoder_digest", "task", "status"]).to_pydict()
-    rows = zip(table["encoder_digest"], table["task"], table["status"], strict=True)
-    return {(encoder, task) for encoder, task, status in rows if status not in _RETRIED}
+def _finished_records(folder: Path) -> dict[tuple[str, str], set[str]]:
+    """Per (encoder digest, task) the records that need not be made again: all but those whose input was bad."""
+    table = _all_records(folder).select(["encoder_digest", "task", "status", "record_id"]).to_pydict()
+    found: dict[tuple[str, str], set[str]] = {}
+    for encoder, task, status, record in zip(*table.values(), strict=True):
+        if status not in _RETRIED:
+            found.setdefault((encoder, task), set()).add(record)
+    return found
 
 
 def _ordered(table: pa.Table, meta: RunMeta) -> pa.Table:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geneb_jax import __version__
 from geneb_jax.errors import RunError
+from geneb_jax.probe.spec import LogisticSpec, ProbeSpec
 
 RUN_TYPE: Final = "run"
 RUN_VERSION: Final = 1
@@ -79,13 +80,26 @@ class TaskMeta(_Model):
 
 
 class Settings(_Model):
-    """What every record of a run shares; a directory is only continued with equal settings."""
+    """What every record of a run shares; a directory is only continued with equal settings, or with more draws.
+
+    `seeds` are those of the few-shot draws, in the order of their numbers; `full_seeds` those under which the full
+    regime is recorded, None for the same. `key` is what seeds beyond GENEB's and held-out parts are derived from.
+    """
 
     regimes: list[str]
     seeds: list[int]
     probes: list[dict[str, Any]]
     engine: str
     dtype: str
+    full_seeds: list[int] | None = None
+    key: int = 0
+
+    def extend(self, other: Settings) -> None:
+        """Take in the draws of a study of which this one is the beginning, or the other way round."""
+        full = [self.full_seeds or self.seeds, other.full_seeds or other.seeds]
+        self.seeds = max(self.seeds, other.seeds, key=len)
+        longest = max(full, key=len)
+        self.full_seeds = None if longest == self.seeds else longest
 
 
 class Phase(_Model):
@@ -167,16 +181,24 @@ def differing_setting(old: RunMeta, new: RunMeta) -> str | None:
         *((name, getattr(old.settings, name), getattr(new.settings, name)) for name in Settings.model_fields),
     ]
     for name, before, asked in pairs:
-        if before != asked:
+        if name == "full_seeds":
+            continue  # the full regime does not depend on the seed
+        # more draws of the same study only add records
+        longer = name == "seeds" and all(a == b for a, b in zip(old.settings.seeds, new.settings.seeds, strict=False))
+        if before != asked and not longer:
             return f"its {name} is {_short(before)}, and you asked for {_short(asked)}"
     return None
+
+
+_MANY: Final = 8
 
 
 def _short(value: object) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return ", ".join(f"{v.get('name', 'probe')} with C = {v.get('C')}" for v in value)
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        more = f" … ({len(value)} in all)" if len(value) > _MANY else ""
+        return ", ".join(map(str, value[:_MANY])) + more
     return str(value)
 
 
@@ -206,6 +228,13 @@ def without_paths(arguments: Sequence[str]) -> list[str]:
     return [_PATH.sub(lambda found: PurePath(found.group()).name, argument) for argument in arguments]
 
 
-def probe_settings(specs: Sequence[Any]) -> list[dict[str, Any]]:
-    """Every setting of each probe, with its name and digest."""
-    return [{"name": s.name, "digest": s.digest, **dataclasses.asdict(s)} for s in specs]
+def probe_settings(specs: Sequence[ProbeSpec]) -> list[dict[str, Any]]:
+    """Every setting of each probe, with its name and digest; C is "auto" where it is chosen fit by fit."""
+    return [{"name": s.name, "digest": s.digest, **_settings(s)} for s in specs]
+
+
+def _settings(spec: ProbeSpec) -> dict[str, Any]:
+    if isinstance(spec, LogisticSpec):
+        return dataclasses.asdict(spec)
+    chosen = {"C": "auto", "C_grid": list(spec.grid), "C_without_held_out": spec.base.C, "held_out_share": spec.share}
+    return {**dataclasses.asdict(spec.base), **chosen}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import GenebError, UsageError
 from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime
-from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probe.regime import GENEB_REGIMES, Regime
+from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.directory import Run, RunWriter, finish
+from geneb_jax.run.lanes import Asked, blocks, make_draws, make_lanes
 from geneb_jax.run.meta import (
     RunMeta,
     Session,
@@ -33,6 +35,9 @@ from geneb_jax.status import Status
 from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
 
+if TYPE_CHECKING:
+    from geneb_jax.probe.choose import Choice
+
 Engine = Literal["jax", "sklearn", "sklearn-optimum"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 
@@ -46,8 +51,10 @@ def probe(
     *,
     tasks: Sequence[str] | None = None,
     regimes: Sequence[str] = GENEB_REGIMES,
-    seeds: Sequence[int] = GENEB_SEEDS,
-    specs: Sequence[LogisticSpec] = (LogisticSpec(),),
+    seeds: Sequence[int] | None = None,
+    draws: int | None = None,
+    key: int = 0,
+    specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
     dtype: Dtype = "float32",
     progress: bool = True,
@@ -59,8 +66,10 @@ def probe(
     `suite` None takes the suite that the stores say they were made from. `tasks` are globs on task ids; a
     task of the suite that no store holds is left out, and every aggregate says so. A pair that cannot be
     probed gets records that say why, and the others run on. A directory that an interrupted command left is
-    continued. `command` is what the user typed, for the protocol in ``run.json``. `encoders` are the digests of
-    the only encoders to probe, where a store holds more.
+    continued, and one with fewer draws is extended. Few-shot draws are GENEB's five, or those of `seeds`, or `draws`
+    of them with seeds derived from `key` beyond GENEB's (`geneb_jax.run.lanes.make_draws`). A `HeldOutC` among the
+    `specs` has its C chosen, fit by fit, on held-out training rows. `command` is what the user typed, for the
+    protocol in ``run.json``. `encoders` are the digests of the only encoders to probe, where a store holds more.
 
     Raises:
         UsageError: an empty or contradictory list of regimes, seeds or probes.
@@ -68,7 +77,8 @@ def probe(
         UnknownNameError: a task pattern that matches nothing.
         RunError: `out` cannot be written to, or holds a run with other settings.
     """
-    lanes = _lanes(regimes, seeds, specs)
+    study = make_draws(seeds, draws, key)
+    lanes = make_lanes(regimes, study, specs)
     if engine not in ENGINES:
         raise UsageError(f"there is no engine called {engine!r}", cure=f"use {', '.join(ENGINES)}")
     if engine != "jax":
@@ -84,7 +94,9 @@ def probe(
 
     settings = Settings(
         regimes=[Regime.parse(r).name for r in regimes],
-        seeds=list(seeds),
+        seeds=list(study.seeds),
+        full_seeds=None if study.full_seeds == study.seeds else list(study.full_seeds),
+        key=key,
         probes=probe_settings(specs),
         engine=engine,
         dtype=dtype,
@@ -95,11 +107,11 @@ def probe(
     session = Session(started=now(), command=without_paths(command), versions=package_versions())
     clock = PhaseClock(session)
     with RunWriter(out, meta, session) as writer:
-        todo = [p for p in pairs if (p.element.manifest.digest, p.info.id) not in writer.done]
+        worker = _Worker(writer, clock, whole, check, lanes, settings, _fitter(engine, dtype))
+        todo = [p for p in pairs if worker.asked(p)]
         if todo and engine == "jax":
             with clock("start"):
                 session.devices = device_names()
-        worker = _Worker(writer, clock, whole, check, lanes, settings, _fitter(engine, dtype))
         with _bar(len(todo), enabled=progress) as advance:
             for pair in todo:
                 worker.run(pair)
@@ -117,18 +129,23 @@ class _Worker:
         clock: PhaseClock,
         suite: Suite,
         check: plan.DataCheck,
-        lanes: Sequence[Lane],
+        lanes: Sequence[Asked],
         settings: Settings,
         fit: FitTask,
     ) -> None:
         self.writer, self.clock, self.suite, self.check = writer, clock, suite, check
         self.lanes, self.settings, self.fit = lanes, settings, fit
 
+    def asked(self, pair: plan.Pair) -> list[Asked]:
+        """The lanes of a pair that the run does not hold yet."""
+        held = self.writer.done.get((pair.element.manifest.digest, pair.info.id), set())
+        return [lane for lane in self.lanes if not held or self._id(pair, lane) not in held]
+
     def run(self, pair: plan.Pair) -> None:
         """Probe one pair and commit its records, whatever becomes of it."""
         train = test = None
         problem, status = pair.problem, Status.BAD_DATA
-        results: list[LaneResult] = []
+        lanes = self.asked(pair)
         if not problem:
             try:
                 with self.clock("read"):
@@ -141,39 +158,76 @@ class _Worker:
                 if problem:
                     status = Status.BAD_EMBEDDING
                 else:
-                    with self.clock("fit"):
-                        results = self.fit(X_train, train.labels, X_test, test.labels, self.lanes)
+                    size = {"width": pair.element.width, "num_test": len(test)}
+                    for block in blocks(lanes, **size, num_classes=len(np.unique(train.labels))):
+                        with self.clock("fit"):
+                            choices, results = self._fit(X_train, train.labels, X_test, test.labels, block)
+                        with self.clock("write"):
+                            self._commit(pair, train, test, block, results, choices)
+                    return
             except GenebError as error:
                 problem = plan.one_line(error)
         with self.clock("write"):
-            self._commit(pair, train, test, results, problem, status)
+            lanes = self.asked(pair)  # a block may have been committed
+            records = [self._record(pair, lane, train, test, status=status, message=problem) for lane in lanes]
+            self.writer.write_pair(pair.element.key, records, None, np.zeros(0, np.int64))
+
+    def _fit(
+        self, X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_test: NumpyInt, asked: Sequence[Asked]
+    ) -> tuple[dict[int, Choice], list[LaneResult]]:
+        """Choose C where it was left open, from training rows alone, then fit and score every lane."""
+        choices: dict[int, Choice] = {}
+        open_lanes = [(i, a.regime, a.seed, a.spec) for i, a in enumerate(asked) if isinstance(a.spec, HeldOutC)]
+        if open_lanes:
+            from geneb_jax.probe.choose import choose_penalties
+
+            batched = self.settings.engine == "jax"
+            chosen = choose_penalties(X_train, y_train, [lane[1:] for lane in open_lanes], self.fit, batched=batched)
+            choices = {lane[0]: choice for lane, choice in zip(open_lanes, chosen, strict=True)}
+        lanes = [a.lane(choices[i].C if i in choices else None) for i, a in enumerate(asked)]
+        return choices, self.fit(X_train, y_train, X_test, y_test, lanes)
 
     def _commit(
         self,
         pair: plan.Pair,
-        train: SplitIndex | None,
-        test: SplitIndex | None,
+        train: SplitIndex,
+        test: SplitIndex,
+        asked: Sequence[Asked],
         results: Sequence[LaneResult],
-        problem: str,
-        status: Status,
+        choices: Mapping[int, Choice],
     ) -> None:
-        if problem or train is None or test is None:
-            records = [self._record(pair, lane, train, test, status=status, message=problem) for lane in self.lanes]
-            self.writer.write_pair(pair.element.key, records, None, np.zeros(0, np.int64))
-            return
-        records = [self._scored(pair, result, train, test) for result in results]
+        records = [
+            self._scored(pair, lane, result, choices.get(i), train, test)
+            for i, (lane, result) in enumerate(zip(asked, results, strict=True))
+        ]
         fill = test.labels[:1].repeat(len(test))  # stands in where a lane has no prediction; never read back
         predicted = np.stack([fill if r.predictions is None else r.predictions for r in results])
         self.writer.write_pair(pair.element.key, records, predicted, test.labels)
 
-    def _scored(self, pair: plan.Pair, result: LaneResult, train: SplitIndex, test: SplitIndex) -> Record:
+    def _scored(
+        self,
+        pair: plan.Pair,
+        asked: Asked,
+        result: LaneResult,
+        choice: Choice | None,
+        train: SplitIndex,
+        test: SplitIndex,
+    ) -> Record:
         scored = result.status.has_score
+        chosen: dict[str, object] = {}
+        if choice is not None:
+            chosen = {
+                "c_selection": choice.selection,
+                "held_out_mcc": tuple(v if math.isfinite(v) else None for v in choice.mcc) or None,
+                "n_held_out": choice.num_held_out,
+            }
         return self._record(
             pair,
-            result.lane,
+            asked,
             train,
             test,
             status=result.status,
+            C=result.lane.spec.C,
             mcc=result.mcc if scored else None,
             accuracy=result.accuracy if scored else None,
             macro_f1=result.macro_f1 if scored else None,
@@ -185,32 +239,38 @@ class _Worker:
             n_train=result.n_train,
             num_classes=len(result.labels),
             seconds=result.seconds,
+            **chosen,
+        )
+
+    def _id(self, pair: plan.Pair, lane: Asked) -> str:
+        return record_id(
+            pair.element.manifest.digest,
+            self.suite.name,
+            self.suite.version,
+            pair.info.id,
+            lane.regime.name,
+            lane.seed,
+            lane.digest,
+            self.settings.engine,
+            self.settings.dtype,
         )
 
     def _record(
         self,
         pair: plan.Pair,
-        lane: Lane,
+        lane: Asked,
         train: SplitIndex | None,
         test: SplitIndex | None,
         *,
         status: Status,
         **values: object,
     ) -> Record:
-        manifest, settings = pair.element.manifest, self.settings
-        identity = (
-            manifest.digest,
-            self.suite.name,
-            self.suite.version,
-            pair.info.id,
-            lane.regime.name,
-            lane.seed,
-            lane.spec.digest,
-            settings.engine,
-            settings.dtype,
-        )
+        manifest, settings, spec = pair.element.manifest, self.settings, lane.spec
+        fields: dict[str, object] = {"C": spec.C} if isinstance(spec, LogisticSpec) else {
+            "C": None, "c_selection": "held-out", "c_grid": spec.grid
+        }  # fmt: skip
         return Record(
-            record_id=record_id(*identity),
+            record_id=self._id(pair, lane),
             encoder=manifest.name,
             encoder_digest=manifest.digest,
             suite=self.suite.name,
@@ -219,26 +279,17 @@ class _Worker:
             category=pair.info.category,
             regime=lane.regime.name,
             seed=lane.seed,
-            probe=lane.spec.name,
-            probe_digest=lane.spec.digest,
-            C=lane.spec.C,
+            draw=lane.draw,
+            probe=spec.name,
+            probe_digest=lane.digest,
             engine=settings.engine,
             dtype=settings.dtype,
             status=status.label,
             n_train_total=None if train is None else len(train),
             n_test=None if test is None else len(test),
             width=manifest.width,
-            **values,  # type: ignore[arg-type]
+            **(fields | values),  # type: ignore[arg-type]
         )
-
-
-def _lanes(regimes: Sequence[str], seeds: Sequence[int], specs: Sequence[LogisticSpec]) -> list[Lane]:
-    for name, given in (("regime", regimes), ("seed", seeds), ("probe", specs)):
-        if not given:
-            raise UsageError(f"no {name} was given", cure="give at least one, or leave the option out")
-        if len(set(given)) != len(given):
-            raise UsageError(f"a {name} was given twice", cure="give each once")
-    return [Lane(Regime.parse(r), seed, spec) for spec in specs for r in regimes for seed in seeds]
 
 
 def _fitter(engine: Engine, dtype: Dtype) -> FitTask:

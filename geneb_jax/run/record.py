@@ -36,9 +36,21 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "category": ("string", "category of the task, over which scores are averaged first"),
     "regime": ("string", "how many training rows the probe saw: full, or <k>shot per class"),
     "seed": ("int64", "seed of the few-shot draw; full-data fits do not depend on it"),
+    "draw": ("int64", "number of the draw in the run's list of seeds, from 0"),
     "probe": ("string", "name of the probe's specification"),
-    "probe_digest": ("string", "SHA-256 over every setting of the probe"),
-    "C": ("float64", "inverse penalty, scikit-learn's C"),
+    "probe_digest": ("string", "SHA-256 over every setting of the probe, or of the rule that chooses its C"),
+    "C": ("float64", "inverse penalty of the fit, scikit-learn's C; null where C was to be chosen and nothing fitted"),
+    "c_selection": (
+        "string",
+        "how C came about: fixed (asked for); held-out (best MCC on a held-out part of the training rows the probe "
+        "saw); default (too few rows to hold any out). Null in records of older versions: fixed",
+    ),
+    "c_grid": ("list<float64>", "the values that C was chosen from, ascending; null where it was fixed"),
+    "held_out_mcc": (
+        "list<float64>",
+        "MCC on the held-out rows of each value of c_grid; an entry is null where that fit failed",
+    ),
+    "n_held_out": ("int64", "training rows held out to choose C, before the fit on all of them"),
     "engine": ("string", "jax, sklearn (the stock GENEB harness) or sklearn-optimum"),
     "dtype": ("string", "precision of the fit"),
     "mcc": ("float64", "Matthews correlation over the test rows, -1 to 1; GENEB's score"),
@@ -79,7 +91,7 @@ class Record:
     seed: int
     probe: str
     probe_digest: str
-    C: float
+    C: float | None
     engine: str
     dtype: str
     status: str
@@ -98,6 +110,11 @@ class Record:
     num_classes: int | None = None
     width: int | None = None
     seconds: float | None = None
+    draw: int | None = None
+    c_selection: str = "fixed"
+    c_grid: tuple[float, ...] | None = None
+    held_out_mcc: tuple[float | None, ...] | None = None
+    n_held_out: int | None = None
 
     def __post_init__(self) -> None:
         for name in _FLOATS:
@@ -118,9 +135,13 @@ def schema() -> pa.Schema:
     """The file's schema, with every column's meaning in its metadata."""
     import pyarrow as pa
 
-    columns = [
-        pa.field(name, getattr(pa, kind)(), metadata={"description": text}) for name, (kind, text) in COLUMNS.items()
-    ]
+    kinds = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "list<float64>": pa.list_(pa.float64()),
+    }
+    columns = [pa.field(name, kinds[kind], metadata={"description": text}) for name, (kind, text) in COLUMNS.items()]
     return pa.schema(columns, metadata={"geneb_type": RECORDS_TYPE, "geneb_version": str(RECORDS_VERSION)})
 
 

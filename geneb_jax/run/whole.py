@@ -9,8 +9,8 @@ from pathlib import Path
 
 from geneb_jax.encoder import load_encoder
 from geneb_jax.errors import EncoderError
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS
-from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probe.regime import GENEB_REGIMES
+from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
 from geneb_jax.run.probing import Engine, probe
@@ -34,8 +34,10 @@ def embed_and_probe(
     store: str | os.PathLike[str] | None = None,
     tasks: Sequence[str] = (),
     regimes: Sequence[str] = GENEB_REGIMES,
-    seeds: Sequence[int] = GENEB_SEEDS,
-    specs: Sequence[LogisticSpec] = (LogisticSpec(),),
+    seeds: Sequence[int] | None = None,
+    draws: int | None = None,
+    key: int = 0,
+    specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
     dtype: Dtype = "float32",
     progress: bool = True,
@@ -72,6 +74,8 @@ def embed_and_probe(
         tasks=tasks,
         regimes=regimes,
         seeds=seeds,
+        draws=draws,
+        key=key,
         specs=specs,
         engine=engine,
         dtype=dtype,

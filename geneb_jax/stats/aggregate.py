@@ -1,12 +1,10 @@
 """From records to scores: the mean over draws first, then categories, macro and micro, as GENEB defines them.
 
 - The score of a task is the mean over its draws (five seeds in GENEB).
-- A category's score is the mean over its tasks; **macro** is the mean of the categories, **micro** of the
-tasks. - A suite of which some tasks have no score is *partial*: macro and micro are over what is there, and
-the aggregate
+- A category's score is the mean over its tasks; **macro** is the mean of the categories, **micro** of the tasks.
+- A suite of which some tasks have no score is *partial*: macro and micro are over what is there, and the aggregate
   names what is missing. Partial aggregates of different tasks must not be compared.
-- The spread of an aggregate is the standard deviation (ddof 1) of the same aggregate computed draw by draw.
-At full
+- The spread of an aggregate is the standard deviation (ddof 1) of the same aggregate computed draw by draw. At full
   data there is none: lbfgs ignores the seed, so the five fits are one.
 """
 
@@ -15,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -29,22 +27,29 @@ METRICS: Final[tuple[Metric, ...]] = ("mcc", "accuracy", "macro_f1")
 FLOOR_FAMILY: Final = "kmer"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Series:
-    """What is compared with what: one encoder under one probe, engine and precision."""
+    """What is compared with what: one encoder under one probe, engine and precision.
+
+    `C` is None where each fit has its own, chosen on held-out training rows.
+    """
 
     encoder: str
     encoder_digest: str
     probe: str
     probe_digest: str
-    C: float
+    C: float | None
     engine: str
     dtype: str
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One series on one task in one regime: `draws` holds the metric per seed, None where there is no score."""
+    """One series on one task in one regime: `draws` holds the metric per seed, None where there is no score.
+
+    `chosen` counts the draws by the C that was chosen for them on held-out rows; `num_default` are those that had too
+    few rows for a choice.
+    """
 
     series: Series
     regime: str
@@ -53,6 +58,13 @@ class TaskScore:
     draws: Mapping[int, float | None]
     statuses: Mapping[Status, int]
     message: str = ""
+    chosen: Mapping[float, int] = field(default_factory=dict)
+    num_default: int = 0
+
+    @property
+    def num_scores(self) -> int:
+        """Draws that have a score."""
+        return sum(v is not None for v in self.draws.values())
 
     @property
     def mean(self) -> float | None:
@@ -83,7 +95,11 @@ class CategoryScore:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One series in one regime over a whole suite, or over the part of it that has scores."""
+    """One series in one regime over a whole suite, or over the part of it that has scores.
+
+    `num_draws` are the fewest and the most draws that a scored task has a score of; `chosen` and `num_default` count
+    fits as in `TaskScore`.
+    """
 
     series: Series
     regime: str
@@ -98,6 +114,9 @@ class Aggregate:
     micro_std: float | None = None
     gain: float | None = None
     statuses: Mapping[Status, int] = field(default_factory=dict)
+    chosen: Mapping[float, int] = field(default_factory=dict)
+    num_default: int = 0
+    num_draws: tuple[int, int] = (0, 0)
 
     @property
     def partial(self) -> bool:
@@ -107,27 +126,34 @@ class Aggregate:
 
 def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
     """One score per (series, regime, task), in the order in which they first occur in the records."""
-    columns = [
-        "encoder", "encoder_digest", "probe", "probe_digest", "C", "engine", "dtype",
-        "regime", "task", "category", "seed", "status", "message", metric,
+    names = [
+        "encoder", "encoder_digest", "probe", "probe_digest", "C", "engine", "dtype", "regime", "task",
+        "c_selection", "category", "seed", "status", "message", metric,
     ]  # fmt: skip
-    grouped: dict[tuple[Series, str, str], list[dict[str, object]]] = {}
-    for row in records.select(columns).to_pylist():
-        series = Series(*(row[name] for name in columns[:7]))
-        grouped.setdefault((series, row["regime"], row["task"]), []).append(row)
+    columns = [records[name].to_pylist() for name in names]
+    # a probe whose C is chosen fit by fit is one series, whatever was chosen
+    free = [selection not in (None, "fixed") for selection in columns[9]]
+    asked = [None if one else C for one, C in zip(free, columns[4], strict=True)]
+    grouped: dict[tuple[Any, ...], list[int]] = {}
+    for i, found in enumerate(zip(*columns[:4], asked, *columns[5:9], strict=True)):
+        grouped.setdefault(found, []).append(i)
     labels = {s.label: s for s in Status}
+    chosen, selections, categories, seeds, statuses, messages, values = columns[4], *columns[9:]
     return [
         TaskScore(
-            series=series,
-            regime=regime,
-            task=task,
-            category=str(rows[0]["category"]),
-            draws={int(str(r["seed"])): _number(r[metric]) for r in rows},
-            statuses=Counter(labels[str(r["status"])] for r in rows if r["status"] in labels),
-            message=next((str(r["message"]) for r in rows if r["message"]), ""),
+            series=Series(*group[:7]),
+            regime=group[7],
+            task=group[8],
+            category=categories[rows[0]],
+            draws={seeds[i]: values[i] for i in rows},
+            statuses=Counter(labels[statuses[i]] for i in rows if statuses[i] in labels),
+            message=next((messages[i] for i in rows if messages[i]), ""),
+            chosen=dict(sorted(Counter(chosen[i] for i in rows if free[i] and selections[i] == "held-out"
+                                       and chosen[i] is not None).items())),
+            num_default=sum(selections[i] == "default" for i in rows),
         )
-        for (series, regime, task), rows in grouped.items()
-    ]
+        for group, rows in grouped.items()
+    ]  # fmt: skip
 
 
 def aggregate(scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: Iterable[str] = ()) -> list[Aggregate]:
@@ -174,8 +200,11 @@ def _aggregate_one(series: Series, regime: str, tasks: Iterable[TaskScore], suit
     both = macro_micro(present, categories)
     spread = _spread(regime, [scored[name] for name in present], categories)
     statuses: Counter[Status] = Counter()
+    chosen: Counter[float] = Counter()
     for score in scored.values():
         statuses.update(score.statuses)
+        chosen.update(score.chosen)
+    draws = [scored[name].num_scores for name in present]
     return Aggregate(
         series=series,
         regime=regime,
@@ -192,6 +221,9 @@ def _aggregate_one(series: Series, regime: str, tasks: Iterable[TaskScore], suit
         macro_std=spread[0] if spread else None,
         micro_std=spread[1] if spread else None,
         statuses=dict(statuses),
+        chosen=dict(sorted(chosen.items())),
+        num_default=sum(score.num_default for score in scored.values()),
+        num_draws=(min(draws), max(draws)) if draws else (0, 0),
     )
 
 
@@ -200,14 +232,15 @@ def _spread(regime: str, scores: list[TaskScore], categories: Mapping[str, str])
     if regime == "full" or not scores:
         return None
     complete = [{seed for seed, v in t.draws.items() if v is not None} for t in scores]
-    seeds = set.intersection(*complete)
+    seeds = sorted(set.intersection(*complete))
     if len(seeds) < 2:
         return None
-    per_draw = [
-        macro_micro({t.task: float(t.draws[seed] or 0.0) for t in scores}, categories) for seed in sorted(seeds)
-    ]
-    macro, micro = np.std(np.asarray(per_draw, dtype=np.float64), axis=0, ddof=1)
-    return float(macro), float(micro)
+    values = np.asarray([[t.draws[seed] for seed in seeds] for t in scores], dtype=np.float64)
+    members: dict[str, list[int]] = {}
+    for i, score in enumerate(scores):
+        members.setdefault(categories[score.task], []).append(i)
+    macro = np.mean([values[rows].mean(axis=0) for rows in members.values()], axis=0)
+    return float(np.std(macro, ddof=1)), float(np.std(values.mean(axis=0), ddof=1))
 
 
 def _with_gains(found: list[Aggregate], floors: set[str]) -> list[Aggregate]:
@@ -227,7 +260,3 @@ def _with_gains(found: list[Aggregate], floors: set[str]) -> list[Aggregate]:
         ]
         result.append(one if one.macro is None or not rivals else replace(one, gain=one.macro - max(rivals)))
     return result
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))

@@ -31,7 +31,7 @@ def test_probe_prints_a_table_and_says_where_the_run_is(
     assert geneb("probe", store, "--engine", "sklearn", "--out", tmp_path / "run") == 0
     shown = capsys.readouterr().out
     assert "full: the probe is trained on all training sequences" in shown
-    assert "10shot: the probe is trained on 10 sequences per class, 5 random draws" in shown
+    assert "10shot: the probe is trained on 10 sequences per class, drawn at random" in shown
     assert "MCC (Matthews correlation)" in shown
     assert "Run directory" in shown
     assert len(Run.open(tmp_path / "run").records) == 30
@@ -47,6 +47,58 @@ def test_probe_json_is_json(store: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert all(not a["partial"] for a in report["aggregates"])
     task = next(t for t in report["tasks"] if t["regime"] == "1shot")
     assert set(task["draws"]) == {"1", "2"}
+
+
+def test_a_study_is_printed_in_few_lines_that_name_regime_and_C(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--engine", "sklearn", "--regimes", "2shot,full", "--draws", "30", "--C", "0.1,10", "--tasks", "a"]
+    assert geneb("probe", store, *options, "--out", tmp_path / "run") == 0
+    shown = capsys.readouterr().out
+    assert "C = 0.1, 10 (sklearn, float64)" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    for C in ("0.1", "10"):
+        (row,) = [line for line in lines if line[:2] == ["toy", C] and "30" in line]
+        assert row[3].startswith("±")
+    assert max(map(len, shown.splitlines()[:-1])) <= 100
+    assert len(lines) < 40
+    assert len(Run.open(tmp_path / "run").records) == 2 * 30 + 2
+    assert geneb("probe", store, *options, "--out", tmp_path / "run", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    few = next(a for a in report["aggregates"] if a["regime"] == "2shot")
+    assert few["num_draws"] == {"fewest": 30, "most": 30}
+    assert few["C_chosen"] is None
+
+
+def test_a_chosen_C_is_shown_and_one_that_could_not_be_is_marked(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--engine", "sklearn", "--regimes", "1shot,5shot,full", "--draws", "10", "--C", "auto:0.1,1,10"]
+    assert geneb("probe", store, *options, "--out", tmp_path / "run") in (0, 4)
+    shown = capsys.readouterr().out
+    assert "C = auto" in shown
+    assert "C chosen on held-out training rows" in shown
+    assert "§ 20 fits with too few rows per class to hold any out: no C was chosen, C = 1 was used." in shown
+    assert max(map(len, shown.splitlines()[:-1])) <= 100
+    geneb("probe", store, *options, "--out", tmp_path / "run", "--json")
+    report = json.loads(capsys.readouterr().out)
+    by_regime = {a["regime"]: a for a in report["aggregates"]}
+    assert by_regime["1shot"]["C_default"] == 20
+    assert by_regime["1shot"]["C_chosen"] == {}
+    assert sum(by_regime["5shot"]["C_chosen"].values()) == 20
+    assert sum(by_regime["full"]["C_chosen"].values()) == 2
+    assert by_regime["full"]["C"] is None
+
+
+def test_options_of_the_probe_reach_it(store: Path, tmp_path: Path) -> None:
+    flags = ["--standardize", "--balanced", "--no-intercept"]
+    options = ["--engine", "sklearn", "--regimes", "full", "--draws", "1", "--C", "2,auto"]
+    assert geneb("probe", store, *options, *flags, "--out", tmp_path / "run") == 0
+    fixed, chosen = Run.open(tmp_path / "run").meta.settings.probes
+    for probe in (fixed, chosen):
+        assert (probe["standardize"], probe["balanced"], probe["fit_intercept"]) == (True, True, False)
+        assert probe["name"] == "logistic-standardized-balanced-no-intercept"
+    assert (fixed["C"], chosen["C"], chosen["C_grid"]) == (2.0, "auto", [0.01, 0.1, 1.0, 10.0, 100.0])
 
 
 def test_a_partial_suite_is_marked_beside_its_aggregates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +134,23 @@ def test_a_bad_task_lets_the_others_run_and_exits_4(tmp_path: Path, capsys: pyte
         (["--regimes", "3fold"], 2, "there is no regime called '3fold'"),
         (["--seeds", "one"], 2, "--seeds takes a whole number"),
         (["--C", "-1"], 3, "C must be a positive number"),
+        (["--C", "0"], 3, "C must be a positive number"),
+        (["--C", "1,1.0"], 2, "the probe logistic with C = 1 was given twice"),
+        (["--C", ""], 2, "--C is empty"),
+        (["--C", "auto:"], 2, "--C cannot be read: auto:"),
+        (["--C", "auto,1"], 2, "--C cannot be read: auto,1"),
+        (["--C", "auto:1,x"], 2, "--C auto: takes a number or several with commas, not 'x'"),
+        (["--C", "auto:1,0"], 3, "C must be a positive number"),
+        (["--C", "auto:1,1"], 3, "a C to choose from was given twice"),
+        (["--draws", "0"], 2, "the number of draws must be at least 1, not 0"),
+        (["--draws", "many"], 2, "'many' is not a valid integer"),
+        (["--draws", "5", "--seeds", "1,2"], 2, "--draws and --seeds were both given"),
+        (["--key", "-1"], 2, "the key must be a whole number from 0 up, not -1"),
+        (["--seeds", "-4"], 2, "a seed must lie between 0 and 2**32 - 1, not -4"),
+        (["--seeds", "3,4,3"], 2, "the seed 3 was given twice"),
+        (["--seeds", ""], 2, "no seed was given"),
+        (["--regimes", "1shot,full,1-shot"], 2, "the regime 1shot was given twice"),
+        (["--regimes", ","], 2, "no regime was given"),
         (["--tasks", "c*"], 3, "c*"),
         (["--suite", "genebb"], 3, "did you mean geneb?"),
         (["--engine", "torch"], 2, "torch"),

@@ -106,7 +106,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path: Path) -
     assert not run.meta.finished
     assert run.missing == {"enc": ("b",)}
     with RunWriter(tmp_path, meta(), Session(started=now())) as writer:
-        assert writer.done == {(DIGEST, "a")}
+        assert writer.done == {(DIGEST, "a"): {"a-13", "a-17"}}
         writer.check_task("b", TASK)
         writer.write_pair("enc-1", records("b"), PREDICTED, TRUE)
         finish(writer)
@@ -142,7 +142,12 @@ def test_a_pair_whose_input_was_bad_is_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"engine": "sklearn"}, "its engine is jax, and you asked for sklearn"), ({"seeds": (1,)}, "seeds is 13, 17")],
+    [
+        ({"engine": "sklearn"}, "its engine is jax, and you asked for sklearn"),
+        ({"seeds": (1,)}, "seeds is 13, 17"),
+        ({"seeds": (13, 18, 17)}, "seeds is 13, 17"),
+        ({"seeds": tuple(range(99))}, r"you asked for 0, 1, 2, 3, 4, 5, 6, 7 … \(99 in all\)"),
+    ],
 )
 def test_other_settings_are_refused_and_nothing_is_lost(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     write(tmp_path)
@@ -151,6 +156,72 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path: Path, changes:
         write(tmp_path, "b", **changes)
     assert (tmp_path / "run.json").read_bytes() == before
     write(tmp_path, "b")  # and the lock was released
+
+
+def more_records(seeds: range) -> list[Record]:
+    first = records("a")[0]
+    return [Record(**{**vars(first), "record_id": f"a-{seed}", "seed": seed}) for seed in seeds]
+
+
+def predictions_of(seeds: range) -> np.ndarray:
+    return np.random.default_rng(seeds.start).choice([0, 2, 7], size=(len(seeds), len(TRUE)))
+
+
+@pytest.mark.parametrize("counts", [(2, 3), (70, 1), (64, 64), (100, 200, 50)])
+def test_more_draws_of_a_pair_are_added_to_those_it_has(tmp_path: Path, counts: tuple[int, ...]) -> None:
+    start, expected = 1000, {}
+    for count in counts:
+        seeds = range(start, start + count)
+        start += count
+        with RunWriter(tmp_path, meta(seeds=tuple(range(1000, start))), Session(started=now())) as writer:
+            writer.check_task("a", TASK)
+            writer.write_pair("enc-1", more_records(seeds), predictions_of(seeds), TRUE)
+        expected |= {f"a-{seed}": row for seed, row in zip(seeds, predictions_of(seeds), strict=True)}
+    run = Run.open(tmp_path)
+    assert run.records["record_id"].to_pylist() == list(expected)
+    assert run.meta.settings.seeds == list(range(1000, start))
+    for record_id, row in expected.items():
+        found = run.predictions(record_id)
+        assert found is not None
+        assert found.predicted.tolist() == row.tolist()
+
+
+def test_a_kill_while_draws_are_added_loses_only_these(tmp_path: Path) -> None:
+    first, second = range(1000, 1070), range(1070, 1100)
+    with RunWriter(tmp_path, meta(seeds=tuple(first)), Session(started=now())) as writer:
+        writer.check_task("a", TASK)
+        writer.write_pair("enc-1", more_records(first), predictions_of(first), TRUE)
+    writer = RunWriter(tmp_path, meta(seeds=tuple(range(1000, 1100))), Session(started=now()))
+    # killed after the predictions were written and before the part was renamed
+    writer._write_predictions("enc-1", more_records(second), predictions_of(second), TRUE)
+    writer._lock.release()
+    run = Run.open(tmp_path)
+    assert len(run.records) == len(first)
+    with RunWriter(tmp_path, meta(seeds=tuple(range(1000, 1100))), Session(started=now())) as writer:
+        assert len(writer.done[DIGEST, "a"]) == len(first)
+        writer.write_pair("enc-1", more_records(second), predictions_of(second), TRUE)
+    run = Run.open(tmp_path)
+    assert len(run.records) == 100
+    for seeds in (first, second):
+        for seed, row in zip(seeds, predictions_of(seeds), strict=True):
+            found = run.predictions(f"a-{seed}")
+            assert found is not None
+            assert found.predicted.tolist() == row.tolist()
+
+
+def test_a_kill_after_a_part_does_not_lose_it_to_the_next_part_of_the_pair(tmp_path: Path) -> None:
+    for seeds in (range(1000, 1003), range(1003, 1005)):
+        writer = RunWriter(tmp_path, meta(seeds=tuple(range(1000, seeds.stop))), Session(started=now()))
+        writer.check_task("a", TASK)
+        writer.write_pair("enc-1", more_records(seeds), predictions_of(seeds), TRUE)
+        writer._lock.release()  # no merge
+    assert Run.open(tmp_path).records["seed"].to_pylist() == [1000, 1001, 1002, 1003, 1004]
+
+
+def test_a_run_with_more_draws_than_asked_for_keeps_them(tmp_path: Path) -> None:
+    write(tmp_path, "a", seeds=(13, 17, 42))
+    write(tmp_path, "b", seeds=(13, 17))
+    assert Run.open(tmp_path).meta.settings.seeds == [13, 17, 42]
 
 
 def test_other_data_under_the_same_task_is_refused(tmp_path: Path) -> None:
