@@ -30,7 +30,10 @@ def row_losses(Z: Float[Array, "n o"], Y: Float[Array, "n o"]) -> Float[Array, "
         # softplus(z) - y·z, written so that neither term overflows nor cancels for large |z|
         return jnp.maximum(z, 0) - y * z + jnp.log1p(jnp.exp(-jnp.abs(z)))
     shifted = Z - jnp.max(Z, axis=1, keepdims=True)
-    return jnp.log(jnp.sum(jnp.exp(shifted), axis=1)) - jnp.sum(Y * shifted, axis=1)
+    # log(1 + rest), so that the tiny loss of a nearly certain class keeps its digits
+    top = shifted == 0
+    rest = jnp.sum(jnp.where(top, 0, jnp.exp(shifted)), axis=1) + (jnp.sum(top, axis=1, dtype=Z.dtype) - 1)
+    return jnp.log1p(rest) - jnp.sum(Y * shifted, axis=1)
 
 
 def probabilities(Z: Float[Array, "n o"]) -> Float[Array, "n o"]:

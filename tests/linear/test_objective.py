@@ -42,6 +42,18 @@ def test_losses_gradients_and_curvatures(o: int, dtype: str) -> None:
     np.testing.assert_allclose(product, by_jvp, atol=tol)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("o", [1, 3])
+def test_the_loss_of_a_nearly_certain_class_keeps_its_digits(o: int, dtype: str) -> None:
+    Z, Y = logits(o, dtype)
+    Z += (20 * (2 * Y - 1)).astype(dtype)
+    with jax.enable_x64(dtype == "float64"):
+        losses = np.asarray(jax.jit(row_losses)(Z, Y))
+    exact, _ = reference.losses_and_residuals(Z.astype(np.float64), Y.astype(np.float64))
+    # relative to the loss, not to 1: only the rounding of a logit of 20 or so is left
+    np.testing.assert_allclose(losses, exact, rtol=40 * limit(dtype, "product") / 64)
+
+
 @pytest.mark.parametrize("o", [1, 3])
 def test_no_logit_overflows(o: int) -> None:
     Z = np.full((2, o), 1e30, np.float32)
