@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ IN_FLIGHT = 3
 """Raw blocks alive at once: one in a pass, one on the device waiting for it, one being read."""
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Vectors (n, d) that are read a range at a time."""
 
@@ -85,8 +86,10 @@ class IndexedRows:
         return IndexedRows(self.fetch, self.index[rows], self.width, self.scratch_bytes)
 
 
-def select(rows: Rows, places: NumpyInt) -> Rows:
+def select(rows: NumpyFloat | Rows, places: NumpyInt) -> NumpyFloat | Rows:
     """Only the rows at these places, in their order."""
+    if isinstance(rows, np.ndarray):
+        return rows[places]
     if isinstance(rows, IndexedRows):
         return rows.select(places)
     return IndexedRows(rows.take, places, rows.shape[1], rows.scratch_bytes)

@@ -21,8 +21,11 @@ from geneb_jax.probe.spec import Dtype
 DEFAULT_SHARE = 0.5
 """Part of the memory that is available when a run starts that its fits may take."""
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 8 * 2**20
 """Raw bytes of a block where memory is plenty; larger blocks no longer read or multiply faster."""
+
+ALLOCATOR = 2.5
+"""Resident bytes per byte of blocks in use: freed blocks stay with the allocator (measured with glibc: 2.4)."""
 
 LEAST_ROWS = 128
 """Fewest rows of a block."""
@@ -115,7 +118,8 @@ class Shape:
 
     def row(self, lanes: int) -> int:
         """Bytes per row of a block: raw rows in flight, the rows in coordinates with a copy, and the logits."""
-        return 4 * IN_FLIGHT * self.d + 2 * self.itemsize * (self.d + 1) + LOGITS * lanes * self.o * self.itemsize
+        raw, moved = 4 * IN_FLIGHT * self.d, 2 * self.itemsize * (self.d + 1)
+        return int(ALLOCATOR * (raw + moved + LOGITS * lanes * self.o * self.itemsize))
 
 
 def plan(shape: Shape, budget: int) -> Plan:
@@ -158,7 +162,7 @@ def _block_rows(shape: Shape, lanes: int, room: int) -> int:
 def scoring_rows(shape: Shape, lanes: int, m: int, budget: int) -> int:
     """Test rows scored at a time, for so many lanes with their coefficients on the device."""
     fixed = shape.scratch + lanes * (shape.d + 1) * shape.o * shape.itemsize * 3
-    per_row = shape.row(0) + (LOGITS * shape.itemsize + 8) * lanes * shape.o
+    per_row = shape.row(lanes) + int(ALLOCATOR * 8) * lanes * shape.o
     least = min(LEAST_ROWS, padded_rows(m))
     rows = min((budget - fixed) // per_row, max(least, BLOCK_BYTES // (4 * shape.d)))
     if rows >= padded_rows(m):

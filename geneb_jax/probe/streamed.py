@@ -272,6 +272,7 @@ class _Task:
     def _large_draw(self, drawn: NumpyInt, design: Design, spec: LogisticSpec) -> _Solved:
         """A draw that is a large data set itself: its own moments and passes, then the common coordinates."""
         rows = select(self.train, drawn)
+        assert not isinstance(rows, np.ndarray)
         own_moments: Moments = moments(
             rows, self.plan(len(drawn), 1).block, self.dtype, lambda: self.tick("mean and spread")
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +20,19 @@ from geneb_jax.probe.blocks import Coordinates, Rows, body, stream
 from geneb_jax.probe.rounds import MAX_INNER
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.solve.host_factor import HostFactor, HostGram, factor_grams
-from geneb_jax.solve.newton_cg import times, times_transposed
+from geneb_jax.solve.newton_cg import times
 from geneb_jax.solve.precondition import uniform_curvature
 from geneb_jax.solve.streamed import Descent, Want
+from geneb_kernels.precision import HIGHEST
 
 PATIENCE = 24
 """Fewest passes before a preconditioner is rebuilt."""
+
+TILE = 512
+"""Rows of a block multiplied at a time on a CPU, where they stay in cache; an accelerator takes the block at once."""
+
+WIDE = 2048
+"""From this width on Gram matrices and their factors get all BLAS threads."""
 
 COMPACT_COLUMNS = 8
 """Finished lanes are dropped from the passes only where these have more columns; fewer cost nothing beside reading."""
@@ -117,20 +125,22 @@ class _Passes:
         q, o = lanes[0].W.shape
         first = self.plain is not None
         grams = self._new_grams(lanes)
+        asked = [lane.want for lane in lanes]
         wanted = any(lane.want in (Want.GRADIENT, Want.PRODUCT, Want.TRIAL) for lane in lanes)
         moves = any(lane.want is Want.TRIAL for lane in lanes)
         ahead = np.array([lane.want is not Want.PRODUCT for lane in lanes])
         V = np.stack([lane.direction for lane in lanes], axis=1).reshape(q, -1).astype(self.dtype)
         data, loss = np.zeros((len(lanes) * o, q)), np.zeros(len(lanes))
         index, size = self.problem.index, self.layout.block
-        # BLAS threads that spin after a call disturb XLA's, so they are let loose for Gram matrices only
-        with threadpool_limits(1, "blas") if not grams else contextlib.nullcontext():
+        tile = math.gcd(size, TILE) if jax.default_backend() == "cpu" else size
+        # BLAS threads that spin after a call disturb XLA's, so they are let loose for large Gram matrices only
+        with contextlib.nullcontext() if grams and q > WIDE else threadpool_limits(1, "blas"):
             for block in stream(self.problem.rows, size):
                 part = slice(block.start, block.stop)
                 y = _filled(index[part].astype(np.int32), size, -1)
                 if wanted:
                     Z = _filled(self.Z[part], size, 0)
-                    out = _products(block.raw, y, self.problem.coordinates, self.weights, V, Z, ahead)
+                    out = _products(block.raw, y, self.problem.coordinates, self.weights, V, Z, ahead, tile)
                 for columns, gram in grams:
                     s = self._row_weights(columns, y, part, first)
                     for g, one in zip(gram, s, strict=True):
@@ -140,11 +150,10 @@ class _Passes:
                     loss += np.asarray(out[2])
                     if moves:
                         self.U[part] = np.asarray(out[1])[: block.stop - block.start]
-        asked = [lane.want for lane in lanes]
-        self._make_factors(grams)
-        for column, lane in enumerate(lanes):
-            if asked[column] in (Want.GRADIENT, Want.PRODUCT, Want.TRIAL):
-                self._deliver(column, lane, data[column * o : (column + 1) * o].T, float(loss[column]))
+            self._make_factors(grams)
+            for column, lane in enumerate(lanes):
+                if asked[column] in (Want.GRADIENT, Want.PRODUCT, Want.TRIAL):
+                    self._deliver(column, lane, data[column * o : (column + 1) * o].T, float(loss[column]))
 
     def _deliver(self, column: int, lane: Descent, data: NumpyFloat, loss: float) -> None:
         if lane.receive(data, loss):
@@ -228,7 +237,7 @@ class _Passes:
         self.alive = [self.alive[c] for c in going]
 
 
-def _filled(A: NumpyFloat, rows: int, value: float) -> NumpyFloat:
+def _filled(A: NumpyFloat, rows: int, value: int) -> NumpyFloat:
     if len(A) == rows:
         return A
     return np.concatenate([A, np.full((rows - len(A), *A.shape[1:]), value, A.dtype)])
@@ -243,7 +252,7 @@ def _weights(y: Int[Array, " b"], table: Float[Array, "p k"]) -> Float[Array, "b
     return jnp.where((y >= 0)[:, None], table.T[jnp.maximum(y, 0)], 0)
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="tile")
 def _products(
     raw: Float[Array, "b d"],
     y: Int[Array, " b"],
@@ -252,23 +261,36 @@ def _products(
     V: Float[Array, "q r"],
     Z: Float[Array, "b p o"],
     ahead: Bool[Array, " p"],
+    tile: int,
 ) -> tuple[Float[Array, "r q"], Float[Array, "b p o"], Float[Array, " p"]]:
-    """(X̃ᵀT, U, loss) for U = X̃V: T is the residual at Z + U where `ahead`, else the curvature at Z times U."""
+    """(X̃ᵀT, U, loss) for U = X̃V: T is the residual at Z + U where `ahead`, else the curvature at Z times U.
+
+    `tile` rows at a time, so that the rows in coordinates never leave the cache.
+    """
     b, p, o = Z.shape
-    real = y >= 0
-    X = body(raw, real, coordinates)
-    last = jnp.where(real, coordinates.last, 0)[:, None]
-    U = (times(X, V[:-1]) + last * V[-1:]).reshape(b, p, o)
-    at = (Z + jnp.where(ahead[:, None], U, 0)).reshape(b * p, o)
-    P = probabilities(at)
-    Y = jnp.broadcast_to(_targets(y, o, Z.dtype)[:, None], Z.shape).reshape(b * p, o)
-    w = _weights(y, table)
-    pull = jnp.where(
-        ahead[:, None], (P - Y).reshape(Z.shape), curvature_product(P, U.reshape(b * p, o)).reshape(Z.shape)
-    )
-    T = (w[..., None] * pull).reshape(b, p * o)
-    data = jnp.concatenate([times_transposed(X, T), times_transposed(last, T)]).T
-    return data, U, jnp.sum(w * row_losses(at, Y).reshape(b, p), axis=0)
+
+    def one(start: Array) -> tuple[Array, Array, Array]:
+        rows, own_y, own_Z = (jax.lax.dynamic_slice_in_dim(A, start, tile) for A in (raw, y, Z))
+        real = own_y >= 0
+        X = body(rows, real, coordinates)
+        last = jnp.where(real, coordinates.last, 0)[:, None]
+        U = (times(X, V[:-1]) + last * V[-1:]).reshape(tile, p, o)
+        at = (own_Z + jnp.where(ahead[:, None], U, 0)).reshape(tile * p, o)
+        P = probabilities(at)
+        Y = jnp.broadcast_to(_targets(own_y, o, Z.dtype)[:, None], U.shape).reshape(tile * p, o)
+        w = _weights(own_y, table)
+        curved = curvature_product(P, U.reshape(tile * p, o)).reshape(U.shape)
+        T = (w[..., None] * jnp.where(ahead[:, None], (P - Y).reshape(U.shape), curved)).reshape(tile, p * o)
+        data = jnp.concatenate([jnp.matmul(T.T, X, precision=HIGHEST), jnp.sum(T * last, axis=0)[:, None]], axis=1)
+        return data, U, jnp.sum(w * row_losses(at, Y).reshape(tile, p), axis=0)
+
+    def add(sums: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], Array]:
+        data, U, loss = one(start)
+        return (sums[0] + data, sums[1] + loss), U
+
+    zero = jnp.zeros((p * o, V.shape[0]), Z.dtype), jnp.zeros(p, Z.dtype)
+    (data, loss), U = jax.lax.scan(add, zero, jnp.arange(0, b, tile))
+    return data, U.reshape(Z.shape), loss
 
 
 @jax.jit
