@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.probe.blocks import Rows, select
 from geneb_jax.probe.design import Design, pad, padded_rows
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.problems import Targets, solve_own_rows
@@ -29,7 +30,8 @@ from geneb_jax.probe.score import score_lanes, table_scores
 from geneb_jax.probe.spec import HeldOutC
 from geneb_jax.status import Status
 
-FitTask = Callable[[NumpyFloat, NumpyInt, NumpyFloat, NumpyInt, Sequence[Lane]], list[LaneResult]]
+FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane]], list[LaneResult]]
+"""Fits arrays or, where it can, `Rows`."""
 
 Selection = Literal["held-out", "default"]
 
@@ -60,7 +62,7 @@ class _Split(NamedTuple):
 
 
 def choose_penalties(
-    X_train: NumpyFloat,
+    X_train: NumpyFloat | Rows,
     y_train: NumpyInt,
     lanes: Sequence[tuple[Regime, int, HeldOutC]],
     fit: FitTask,
@@ -70,6 +72,7 @@ def choose_penalties(
     """Choose C for each (regime, seed, probe) on training rows (n, d) with labels (n,); choices in lane order.
 
     `fit` fits full data and, unless `batched`, the draws one by one; `batched` solves all draws of a regime together.
+    Rows that are not in memory are passed on to `fit` as such, and their draws are fitted one by one.
     """
     y_train = np.asarray(y_train, np.int64)
     keys = [(regime, None if regime.shots is None else seed, spec) for regime, seed, spec in lanes]
@@ -81,7 +84,7 @@ def choose_penalties(
         splits = {seed: _split(y_train, regime, seed, spec) for seed in seeds}
         possible = [seed for seed in seeds if len(splits[seed].held)]
         chosen = [splits[seed] for seed in possible]
-        if regime.shots is not None and batched:
+        if regime.shots is not None and batched and isinstance(X_train, np.ndarray):
             scores = _score_draws(X_train, y_train, chosen, spec)
         else:
             scores = [_score_one(X_train, y_train, split, spec, fit) for split in chosen]
@@ -104,10 +107,10 @@ def _best(spec: HeldOutC, mcc: Sequence[float], held: int) -> Choice:
     return Choice(min(scored)[1], "held-out", spec.grid, tuple(mcc), held)
 
 
-def _score_one(X: NumpyFloat, y: NumpyInt, split: _Split, spec: HeldOutC, fit: FitTask) -> list[float]:
+def _score_one(X: NumpyFloat | Rows, y: NumpyInt, split: _Split, spec: HeldOutC, fit: FitTask) -> list[float]:
     """MCC of every C on the held-out rows: all of them full-data fits of the rows that are left."""
     lanes = [Lane(Regime(None), 0, spec.with_C(C)) for C in spec.grid]
-    results = fit(X[split.fit], y[split.fit], X[split.held], y[split.held], lanes)
+    results = fit(select(X, split.fit), y[split.fit], select(X, split.held), y[split.held], lanes)
     return [result.mcc if result.status.has_score else math.nan for result in results]
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -31,17 +31,19 @@ from geneb_jax.run.meta import (
 )
 from geneb_jax.run.phases import PhaseClock, device_names
 from geneb_jax.run.record import Record, record_id
+from geneb_jax.run.streaming import Reader, non_finite_rows
 from geneb_jax.status import Status
 from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
 
 if TYPE_CHECKING:
+    from geneb_jax.probe.blocks import Rows
     from geneb_jax.probe.choose import Choice
 
 Engine = Literal["jax", "sklearn", "sklearn-optimum"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 
-FitTask = Callable[[NumpyFloat, NumpyInt, NumpyFloat, NumpyInt, Sequence[Lane]], list[LaneResult]]
+FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane]], list[LaneResult]]
 
 
 def probe(
@@ -57,6 +59,7 @@ def probe(
     specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
     dtype: Dtype = "float32",
+    memory_budget: int | None = None,
     progress: bool = True,
     command: Sequence[str] = (),
     encoders: Collection[str] | None = None,
@@ -70,6 +73,8 @@ def probe(
     of them with seeds derived from `key` beyond GENEB's (`geneb_jax.run.lanes.make_draws`). A `HeldOutC` among the
     `specs` has its C chosen, fit by fit, on held-out training rows. `command` is what the user typed, for the
     protocol in ``run.json``. `encoders` are the digests of the only encoders to probe, where a store holds more.
+    Vectors whose fit would take more than `memory_budget` bytes, by default half of the available memory, are read in
+    blocks, with the same answer; engines other than "jax" always hold them whole.
 
     Raises:
         UsageError: an empty or contradictory list of regimes, seeds or probes.
@@ -107,7 +112,8 @@ def probe(
     session = Session(started=now(), command=without_paths(command), versions=package_versions())
     clock = PhaseClock(session)
     with RunWriter(out, meta, session) as writer:
-        worker = _Worker(writer, clock, whole, check, lanes, settings, _fitter(engine, dtype))
+        reader = Reader(dtype, memory_budget, blocks=engine == "jax")
+        worker = _Worker(writer, clock, whole, check, lanes, settings, reader, _fitter(engine, reader))
         todo = [p for p in pairs if worker.asked(p)]
         if todo and engine == "jax":
             with clock("start"):
@@ -131,10 +137,11 @@ class _Worker:
         check: plan.DataCheck,
         lanes: Sequence[Asked],
         settings: Settings,
+        reader: Reader,
         fit: FitTask,
     ) -> None:
         self.writer, self.clock, self.suite, self.check = writer, clock, suite, check
-        self.lanes, self.settings, self.fit = lanes, settings, fit
+        self.lanes, self.settings, self.reader, self.fit = lanes, settings, reader, fit
 
     def asked(self, pair: plan.Pair) -> list[Asked]:
         """The lanes of a pair that the run does not hold yet."""
@@ -153,8 +160,8 @@ class _Worker:
                     test = pair.element.split(pair.info.id, "test")
                     self.check.require_same(pair.info.id, {s.split: s.data_digest for s in (train, test)})
                     self.writer.check_task(pair.info.id, _task_meta(train, test))
-                    X_train, X_test = pair.element.read(train.rows), pair.element.read(test.rows)
-                problem = _non_finite(X_train, X_test)
+                    X_train, X_test = self.reader.read(pair.element, train, test, lanes)
+                problem = _non_finite(pair, (X_train, train), (X_test, test))
                 if problem:
                     status = Status.BAD_EMBEDDING
                 else:
@@ -173,7 +180,12 @@ class _Worker:
             self.writer.write_pair(pair.element.key, records, None, np.zeros(0, np.int64))
 
     def _fit(
-        self, X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_test: NumpyInt, asked: Sequence[Asked]
+        self,
+        X_train: NumpyFloat | Rows,
+        y_train: NumpyInt,
+        X_test: NumpyFloat | Rows,
+        y_test: NumpyInt,
+        asked: Sequence[Asked],
     ) -> tuple[dict[int, Choice], list[LaneResult]]:
         """Choose C where it was left open, from training rows alone, then fit and score every lane."""
         choices: dict[int, Choice] = {}
@@ -292,13 +304,12 @@ class _Worker:
         )
 
 
-def _fitter(engine: Engine, dtype: Dtype) -> FitTask:
+def _fitter(engine: Engine, reader: Reader) -> FitTask:
     if engine == "jax":
-        from geneb_jax.probe.fit import fit_task
         from geneb_jax.run.compile_cache import enable_compile_cache
 
         enable_compile_cache()
-        return partial(fit_task, dtype=dtype)
+        return reader.fit
     from geneb_jax.probe.harness import fit_task_sklearn
 
     return partial(fit_task_sklearn, stock=engine == "sklearn")
@@ -315,12 +326,12 @@ def _task_meta(train: SplitIndex, test: SplitIndex) -> TaskMeta:
     )
 
 
-def _non_finite(X_train: NumpyFloat, X_test: NumpyFloat) -> str:
-    for name, X in (("training", X_train), ("test", X_test)):
-        bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+def _non_finite(pair: plan.Pair, *splits: tuple[NumpyFloat | Rows, SplitIndex]) -> str:
+    for name, (X, split) in zip(("training", "test"), splits, strict=True):
+        bad = non_finite_rows(pair.element, X, split.rows)
         if len(bad):
             return (
-                f"{len(bad)} of {len(X)} {name} vectors hold NaN or infinite values, first row {bad[0]}; "
+                f"{len(bad)} of {len(split)} {name} vectors hold NaN or infinite values, first row {bad[0]}; "
                 "check the encoder and its precision, and embed again"
             )
     return ""

@@ -1,0 +1,92 @@
+"""Whether a pair's vectors fit in memory, and its splits as rows of the store where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.probe.lane import Lane, LaneResult
+from geneb_jax.probe.spec import Dtype, HeldOutC
+from geneb_jax.run.lanes import Asked
+from geneb_jax.store import EmbeddingStore, SplitIndex
+
+if TYPE_CHECKING:
+    from geneb_jax.probe.blocks import IndexedRows, Rows
+
+READ_SHARDS = 2
+"""Stored objects that a read may hold beside the rows it returns."""
+
+
+class Reader:
+    """Reads the splits of pairs, whole or as rows, and fits either.
+
+    `budget` bytes for what a fit adds to the process; None takes half of what is available when the first pair is
+    read. `blocks` is whether the engine can work on rows in blocks at all.
+    """
+
+    def __init__(self, dtype: Dtype, budget: int | None, *, blocks: bool) -> None:
+        self.dtype, self.blocks, self._budget = dtype, blocks, budget
+
+    @property
+    def budget(self) -> int:
+        """The budget in bytes."""
+        if self._budget is None:
+            from geneb_jax.probe.memory import default_budget
+
+            self._budget = default_budget()
+        return self._budget
+
+    def read(
+        self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]
+    ) -> tuple[NumpyFloat | Rows, NumpyFloat | Rows]:
+        """The vectors of both splits: arrays where the fit fits the budget, else rows of the store."""
+        if self._fits(element, train, test, lanes):
+            return element.read(train.rows), element.read(test.rows)
+        return store_rows(element, train.rows), store_rows(element, test.rows)
+
+    def _fits(self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]) -> bool:
+        if not self.blocks:
+            return True
+        from geneb_jax.probe.memory import planned_bytes
+
+        full = {lane.spec for lane in lanes if lane.regime.shots is None}
+        count = sum(len(spec.grid) if isinstance(spec, HeldOutC) else 1 for spec in full)
+        classes = max(2, len(np.unique(train.labels)))
+        needed = planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
+        return needed <= self.budget
+
+    def fit(
+        self,
+        X_train: NumpyFloat | Rows,
+        y_train: NumpyInt,
+        X_test: NumpyFloat | Rows,
+        y_test: NumpyInt,
+        lanes: Sequence[Lane],
+    ) -> list[LaneResult]:
+        """`fit_task`, or `fit_task_streamed` for rows."""
+        if isinstance(X_train, np.ndarray) and isinstance(X_test, np.ndarray):
+            from geneb_jax.probe.fit import fit_task
+
+            return fit_task(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype)
+        from geneb_jax.probe.streamed import fit_task_streamed
+
+        assert not isinstance(X_train, np.ndarray)
+        assert not isinstance(X_test, np.ndarray)
+        return fit_task_streamed(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype, memory_budget=self.budget)
+
+
+def store_rows(element: EmbeddingStore, rows: NumpyInt) -> IndexedRows:
+    """A split of the store, read a block at a time."""
+    from geneb_jax.probe.blocks import IndexedRows
+
+    return IndexedRows(element.read, rows, element.width, READ_SHARDS * 4 * element.width * element.commit_rows)
+
+
+def non_finite_rows(element: EmbeddingStore, X: NumpyFloat | Rows, rows: NumpyInt) -> NumpyInt:
+    """Which rows of a split hold NaN or infinite values: looked up where the vectors themselves are not in memory."""
+    if isinstance(X, np.ndarray):
+        return np.flatnonzero(~np.isfinite(X).all(axis=1))
+    return np.flatnonzero(np.isin(rows, element.non_finite_rows))
