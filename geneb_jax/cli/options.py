@@ -68,6 +68,9 @@ def probe_options(function: _Command) -> _Command:
                          help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
                          "sklearn-optimum: scikit-learn, run to the optimum."),
             click.option("--x64", is_flag=True, help="Fit in float64; the default is float32."),
+            click.option("--memory-budget", metavar="SIZE",
+                         help="Memory that fitting may take, such as 8GiB or 500MB; embeddings that need more are read "
+                         "in blocks, with the same answer. Default: half of what is available."),
         ]
     ):  # fmt: skip
         function = option(function)
@@ -148,6 +151,30 @@ def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeS
     if not specs:
         raise UsageError("--C is empty", cure="write a positive number, several with commas, or auto")
     return specs
+
+
+def parse_size(text: str | None, option: str) -> int | None:
+    """Bytes of a size such as ``8GiB``, ``500MB`` or ``1000000``; None stays None. Raises UsageError."""
+    if text is None:
+        return None
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(text.strip()))
+    except ValidationError:
+        size = 0
+    if size < 1:
+        raise UsageError(f"{option} takes a size such as 8GiB or 500MB, not {text!r}")
+    return size
+
+
+def check_engine(engine: str, memory_budget: int | None) -> None:
+    """Raise UsageError where an option has no effect with this engine."""
+    if engine != "jax" and memory_budget is not None:
+        raise UsageError(
+            f"--memory-budget has no effect with --engine {engine}, which holds every task's embeddings whole",
+            cure="leave it out, or use --engine jax",
+        )
 
 
 def typed_command() -> list[str]:

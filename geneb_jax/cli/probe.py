@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from geneb_jax.cli.options import (
+    check_engine,
     conclude,
     make_study,
+    parse_size,
     probe_options,
     split_list,
     suite_options,
@@ -40,6 +42,7 @@ def command(
     no_intercept: bool,
     engine: str,
     x64: bool,
+    memory_budget: str | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -64,6 +67,8 @@ def command(
         balanced=balanced,
         no_intercept=no_intercept,
     )
+    budget = parse_size(memory_budget, "--memory-budget")
+    check_engine(engine, budget)
     dtype: Dtype = "float64" if x64 else "float32"
     run = probe(
         stores,
@@ -73,6 +78,7 @@ def command(
         **study,
         engine=ENGINES[ENGINES.index(engine)],
         dtype=dtype,
+        memory_budget=budget,
         progress=not as_json,
         command=typed_command(),
     )

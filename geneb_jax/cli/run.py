@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from geneb_jax.cli.options import (
+    check_engine,
     conclude,
     make_study,
+    parse_size,
     probe_options,
     split_list,
     suite_options,
@@ -46,6 +48,7 @@ def command(
     no_intercept: bool,
     engine: str,
     x64: bool,
+    memory_budget: str | None,
     out: Path,
     store: Path | None,
     offline: bool,
@@ -71,6 +74,8 @@ def command(
         balanced=balanced,
         no_intercept=no_intercept,
     )
+    budget = parse_size(memory_budget, "--memory-budget")
+    check_engine(engine, budget)
     dtype: Dtype = "float64" if x64 else "float32"
     suite = load_suite(suite_name, data=data, offline=offline)
     result = embed_and_probe(
@@ -82,6 +87,7 @@ def command(
         **study,
         engine=ENGINES[ENGINES.index(engine)],
         dtype=dtype,
+        memory_budget=budget,
         progress=not as_json,
         command=typed_command(),
         trust_remote_code=trust_remote_code,

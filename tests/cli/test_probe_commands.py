@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from geneb_jax.cli.main import main
+from geneb_jax.cli.options import parse_size
 from geneb_jax.run.directory import Run
 from tests.run.helpers import blobs, write_csv, write_store, write_task
 
@@ -101,6 +102,27 @@ def test_options_of_the_probe_reach_it(store: Path, tmp_path: Path) -> None:
     assert (fixed["C"], chosen["C"], chosen["C_grid"]) == (2.0, "auto", [0.01, 0.1, 1.0, 10.0, 100.0])
 
 
+def test_a_memory_budget_changes_how_and_not_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_store(tmp_path / "store", {"a": blobs(1, n=3000, d=40)})
+    options = ["--regimes", "full", "--draws", "1", "--json"]
+    found = []
+    for budget in ("2MiB", "1GB"):
+        out = tmp_path / budget
+        assert geneb("probe", tmp_path / "store", *options, "--memory-budget", budget, "--out", out) == 0
+        found.append(json.loads(capsys.readouterr().out)["tasks"][0]["mean"])
+    assert found[0] == pytest.approx(found[1], abs=2e-3)
+    # far too small: the record says what would be enough, and the command goes on
+    assert geneb("probe", tmp_path / "store", *options, "--memory-budget", "9kB", "--out", tmp_path / "tiny") == 4
+    assert "allow at least" in json.loads(capsys.readouterr().out)["tasks"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GiB", 8 * 2**30), ("500MB", 500_000_000), (" 2 kib ", 2048), ("77", 77), (None, None)]
+)
+def test_sizes_are_read(text: str | None, size: int | None) -> None:
+    assert parse_size(text, "--memory-budget") == size
+
+
 def test_a_partial_suite_is_marked_beside_its_aggregates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for task in ("one", "two", "three"):
         write_task(tmp_path / "suite", task, seed=len(task))
@@ -145,6 +167,9 @@ def test_a_bad_task_lets_the_others_run_and_exits_4(tmp_path: Path, capsys: pyte
         (["--draws", "0"], 2, "the number of draws must be at least 1, not 0"),
         (["--draws", "many"], 2, "'many' is not a valid integer"),
         (["--draws", "5", "--seeds", "1,2"], 2, "--draws and --seeds were both given"),
+        (["--memory-budget", "8 bananas"], 2, "--memory-budget takes a size such as 8GiB or 500MB, not '8 bananas'"),
+        (["--memory-budget", "0"], 2, "--memory-budget takes a size"),
+        (["--memory-budget", "1GB", "--engine", "sklearn"], 2, "--memory-budget has no effect with --engine sklearn"),
         (["--key", "-1"], 2, "the key must be a whole number from 0 up, not -1"),
         (["--seeds", "-4"], 2, "a seed must lie between 0 and 2**32 - 1, not -4"),
         (["--seeds", "3,4,3"], 2, "the seed 3 was given twice"),
