@@ -5,14 +5,8 @@
     RUN/
       run.json            settings, versions, devices, timings, digests of everything (see `run.meta`)
       records.parquet     one row per (encoder, task, regime, seed, probe) (see `run.record`)
-      predictions.zarr/   Zarr v3 group, geneb_type "predictions", geneb_version 1
-        truth/TASK              (test rows,) indices of the true classes; attributes: labels, test_digest
-        classes/ELEMENT/TASK    (records, test rows) indices of the predicted ones; attribute: record_ids
+      predictions.zarr/   the predicted class of every test row (see `run.predictions`)
       parts/              finished (encoder, task) pairs of a run that has not come to its end yet
-
-Indices count into ``labels``, the task's sorted class labels, and are uint8 (uint16 beyond 254 classes); the
-highest value means that there is no prediction. Any metric of any record can be computed from the two arrays
-again.
 
 A part holds the records of one (encoder, task) pair, or of a block of its draws where there are very many. It counts
 from the instant it is renamed into ``parts/``, after its predictions are on disk. Ctrl-C or a kill loses the part
@@ -27,15 +21,15 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import RunError, unknown_name
 from geneb_jax.run.meta import RunMeta, Session, TaskMeta, differing_setting, now, parse_meta
+from geneb_jax.run.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from geneb_jax.run.record import Record, read_table, schema, to_table
 from geneb_jax.status import Status
 from geneb_jax.store.files import interrupt_later
@@ -44,26 +38,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from filelock import FileLock
 
-PREDICTIONS_VERSION: Final = 1
-_RECORDS_PER_CHUNK: Final = 64
-_META, _RECORDS, _PREDICTIONS, _PARTS, _LOCK = (
-    "run.json",
-    "records.parquet",
-    "predictions.zarr",
-    "parts",
-    "run.lock",
-)
-_OURS = {_META, _RECORDS, _PREDICTIONS, _PARTS, _LOCK, "store"}
+_META, _RECORDS, _PARTS, _LOCK = "run.json", "records.parquet", "parts", "run.lock"
+_OURS = {_META, _RECORDS, PREDICTIONS, _PARTS, _LOCK, "store"}
 _RETRIED = {Status.BAD_DATA.label, Status.BAD_EMBEDDING.label}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The test rows of one record: `true` and `predicted` `(m,)`; `labels` `(K,)` are all of the task."""
-
-    true: NumpyInt
-    predicted: NumpyInt
-    labels: NumpyInt
 
 
 class Run:
@@ -125,25 +102,7 @@ class Run:
             return None
         encoder = self.meta.encoder(row["encoder_digest"])
         element = encoder.element if encoder else row["encoder_digest"][:12]
-        where = f"{_PREDICTIONS}/classes/{element}/{row['task']}"
-        import zarr
-
-        try:
-            root = zarr.open_group(self.path / _PREDICTIONS, mode="r")
-            truth, classes = (
-                _array(root, f"truth/{row['task']}"),
-                _array(root, f"classes/{element}/{row['task']}"),
-            )
-            labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
-            line = list(classes.attrs["record_ids"]).index(record_id)
-            true, predicted = np.asarray(truth[:]), np.asarray(classes[line])
-        except (KeyError, ValueError, OSError) as error:
-            raise RunError(
-                f"the predictions of this record cannot be read: {error}",
-                where=where,
-                cure="remove the run directory and run the probe again",
-            ) from error
-        return Predictions(labels[true], labels[predicted], labels)
+        return read_predictions(self.path / PREDICTIONS, element, row["task"], record_id)
 
 
 class RunWriter:
@@ -219,11 +178,17 @@ class RunWriter:
                 cure="give --out another folder, or embed the same data with every encoder",
             )
 
-    def write_pair(self, element: str, records: Sequence[Record], predicted: NumpyInt | None, true: NumpyInt) -> None:
+    def write_pair(
+        self,
+        element: str,
+        records: Sequence[Record],
+        predicted: Sequence[NumpyInt | None] | NumpyInt | None,
+        true: NumpyInt,
+    ) -> None:
         """Commit records of one (encoder, task) pair, in addition to those of it that the run holds.
 
-        `predicted` `(records, m)` and `true` `(m,)` are labels; rows of lanes without a score are ignored.
-        None where no lane has one.
+        `predicted` are the labels `(m,)` of each record and `true` `(m,)` the true ones; rows of records without a
+        score are ignored. None where no record has one.
         """
         import pyarrow.parquet as pq
 
@@ -231,7 +196,12 @@ class RunWriter:
         name = hashlib.sha256(f"{first.encoder_digest}\0{first.task}\0{first.record_id}".encode()).hexdigest()[:24]
         with _writing(self.path), interrupt_later():
             if predicted is not None:
-                self._write_predictions(element, records, predicted, true)
+                held = self.done.get((first.encoder_digest, first.task), set())
+                task = self.meta.tasks[first.task]
+                scored = {
+                    r.record_id: p if r.mcc is not None else None for r, p in zip(records, predicted, strict=True)
+                }
+                write_predictions(self.path / PREDICTIONS, element, first.task, task, scored, true, held)
             partial = self.path / _PARTS / f"{name}.partial"
             pq.write_table(to_table(records), partial)
             _replace(partial, partial.with_suffix(".parquet"))
@@ -243,50 +213,6 @@ class RunWriter:
         with _writing(self.path):
             partial.write_text(self.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _replace(partial, self.path / _META)
-
-    def _write_predictions(self, element: str, records: Sequence[Record], predicted: NumpyInt, true: NumpyInt) -> None:
-        import zarr
-
-        task = records[0].task
-        labels = np.asarray(self.meta.tasks[task].labels, dtype=np.int64)
-        kind = np.uint8 if len(labels) < np.iinfo(np.uint8).max else np.uint16
-        missing = np.iinfo(kind).max
-        codes = np.searchsorted(labels, predicted).astype(kind)
-        codes[[r.mcc is None for r in records]] = missing
-        root = zarr.open_group(self.path / _PREDICTIONS, mode="a")
-        root.attrs.update({"geneb_type": "predictions", "geneb_version": PREDICTIONS_VERSION})
-        name, ids = f"classes/{element}/{task}", [r.record_id for r in records]
-        held = self.done.get((records[0].encoder_digest, task), set())
-        array = _array(root, name) if held and name in root else None
-        before = [] if array is None else [r for r in array.attrs["record_ids"] if r in held]
-        if array is not None and before:
-            # behind these rows may be some of a part that was never committed
-            if before != array.attrs["record_ids"][: len(before)]:
-                raise RunError(
-                    "the predictions of this pair are not in the order in which they were written",
-                    where=f"{_PREDICTIONS}/{name}",
-                    cure="remove the run directory and run the probe again",
-                )
-            array.resize((len(before), len(true)))
-            array.append(codes)
-            array.attrs["record_ids"] = before + ids
-            return
-        root.create_array(
-            f"truth/{task}",
-            data=np.searchsorted(labels, true).astype(kind),
-            chunks=(max(len(true), 1),),
-            attributes={"labels": labels.tolist(), "test_digest": self.meta.tasks[task].test_digest},
-            overwrite=True,
-        )
-        root.create_array(
-            name,
-            data=codes,
-            # whole draws together: the five full-data seeds are one fit, and equal rows compress to nothing
-            chunks=(_RECORDS_PER_CHUNK, max(len(true), 1)),
-            attributes={"record_ids": ids},
-            fill_value=missing,
-            overwrite=True,
-        )
 
     def _merge(self) -> None:
         import pyarrow.parquet as pq
@@ -354,15 +280,6 @@ def _ordered(table: pa.Table, meta: RunMeta) -> pa.Table:
         for e, t in zip(columns["encoder_digest"], columns["task"], strict=True)
     ]
     return table.take(np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64))
-
-
-def _array(root: Any, name: str) -> Any:
-    import zarr
-
-    node = root[name]
-    if not isinstance(node, zarr.Array):
-        raise KeyError(name)
-    return node
 
 
 def _acquire(folder: Path) -> FileLock:

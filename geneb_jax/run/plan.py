@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from geneb_jax.errors import DataError, MissingDataError, StoreError
@@ -20,6 +21,11 @@ class Pair:
     element: EmbeddingStore
     info: TaskInfo
     problem: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the encoder's manifest, which every record repeats."""
+        return self.element.manifest.digest
 
 
 @dataclass

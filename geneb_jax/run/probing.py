@@ -145,7 +145,7 @@ class _Worker:
 
     def asked(self, pair: plan.Pair) -> list[Asked]:
         """The lanes of a pair that the run does not hold yet."""
-        held = self.writer.done.get((pair.element.manifest.digest, pair.info.id), set())
+        held = self.writer.done.get((pair.digest, pair.info.id), set())
         return [lane for lane in self.lanes if not held or self._id(pair, lane) not in held]
 
     def run(self, pair: plan.Pair) -> None:
@@ -212,9 +212,7 @@ class _Worker:
             self._scored(pair, lane, result, choices.get(i), train, test)
             for i, (lane, result) in enumerate(zip(asked, results, strict=True))
         ]
-        fill = test.labels[:1].repeat(len(test))  # stands in where a lane has no prediction; never read back
-        predicted = np.stack([fill if r.predictions is None else r.predictions for r in results])
-        self.writer.write_pair(pair.element.key, records, predicted, test.labels)
+        self.writer.write_pair(pair.element.key, records, [r.predictions for r in results], test.labels)
 
     def _scored(
         self,
@@ -256,7 +254,7 @@ class _Worker:
 
     def _id(self, pair: plan.Pair, lane: Asked) -> str:
         return record_id(
-            pair.element.manifest.digest,
+            pair.digest,
             self.suite.name,
             self.suite.version,
             pair.info.id,
@@ -284,7 +282,7 @@ class _Worker:
         return Record(
             record_id=self._id(pair, lane),
             encoder=manifest.name,
-            encoder_digest=manifest.digest,
+            encoder_digest=pair.digest,
             suite=self.suite.name,
             suite_version=self.suite.version,
             task=pair.info.id,

@@ -11,6 +11,7 @@ import pytest
 from geneb_jax.errors import RunError, UnknownNameError
 from geneb_jax.run.directory import Run, RunWriter, finish
 from geneb_jax.run.meta import EncoderMeta, RunMeta, Session, Settings, SuiteMeta, TaskMeta, now, without_paths
+from geneb_jax.run.predictions import write_predictions
 from geneb_jax.run.record import COLUMNS, Record, read_table, to_table
 from geneb_jax.status import Status
 
@@ -193,7 +194,8 @@ def test_a_kill_while_draws_are_added_loses_only_these(tmp_path: Path) -> None:
         writer.write_pair("enc-1", more_records(first), predictions_of(first), TRUE)
     writer = RunWriter(tmp_path, meta(seeds=tuple(range(1000, 1100))), Session(started=now()))
     # killed after the predictions were written and before the part was renamed
-    writer._write_predictions("enc-1", more_records(second), predictions_of(second), TRUE)
+    lost = {f"a-{seed}": row for seed, row in zip(second, predictions_of(second)[::-1], strict=True)}
+    write_predictions(tmp_path / "predictions.zarr", "enc-1", "a", TASK, lost, TRUE, writer.done[DIGEST, "a"])
     writer._lock.release()
     run = Run.open(tmp_path)
     assert len(run.records) == len(first)

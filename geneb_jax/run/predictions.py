@@ -1,0 +1,132 @@
+"""The predictions of a run: the class that every probe gave to every test row.
+
+::
+
+    predictions.zarr/   Zarr v3 group, geneb_type "predictions", geneb_version 1
+      truth/TASK              (test rows,) indices of the true classes; attributes: labels, test_digest
+      classes/ELEMENT/TASK    (records, test rows) indices of the predicted ones; attribute: record_ids
+
+Indices count into ``labels``, the task's sorted class labels, and are uint8 (uint16 beyond 254 classes); the highest
+value means that there is no prediction. Any metric of any record can be computed from the two arrays again. Rows
+behind the last of ``record_ids`` belong to a part that was never committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from geneb_jax.axes import NumpyInt
+from geneb_jax.errors import RunError
+from geneb_jax.run.meta import TaskMeta
+
+PREDICTIONS: Final = "predictions.zarr"
+PREDICTIONS_VERSION: Final = 1
+_CURE: Final = "remove the run directory and run the probe again"
+_RECORDS_PER_CHUNK: Final = 64
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test rows of one record: `true` and `predicted` `(m,)`; `labels` `(K,)` are all of the task."""
+
+    true: NumpyInt
+    predicted: NumpyInt
+    labels: NumpyInt
+
+
+def read_predictions(path: Path, element: str, task: str, record_id: str) -> Predictions:
+    """The predictions of one record of an (element, task) pair.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    import zarr
+
+    try:
+        root = zarr.open_group(path, mode="r")
+        truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
+        labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
+        line = list(classes.attrs["record_ids"]).index(record_id)
+        true, predicted = np.asarray(truth[:]), np.asarray(classes[line])
+    except (KeyError, ValueError, OSError) as error:
+        raise RunError(
+            f"the predictions of this record cannot be read: {error}",
+            where=f"{path.name}/classes/{element}/{task}",
+            cure=_CURE,
+        ) from error
+    return Predictions(labels[true], labels[predicted], labels)
+
+
+def write_predictions(
+    path: Path,
+    element: str,
+    task: str,
+    meta: TaskMeta,
+    predicted: Mapping[str, NumpyInt | None],
+    true: NumpyInt,
+    held: Collection[str],
+) -> None:
+    """Write the predictions of an (element, task) pair, behind those of the records in `held`, which stay.
+
+    `predicted` maps record ids to labels `(m,)`, None where there is no score; `true` `(m,)` are the true labels.
+
+    Raises:
+        RunError: the predictions of the held records are not the first ones.
+    """
+    import zarr
+
+    labels = np.asarray(meta.labels, dtype=np.int64)
+    kind = np.uint8 if len(labels) < np.iinfo(np.uint8).max else np.uint16
+    missing = np.iinfo(kind).max
+    codes = np.full((len(predicted), len(true)), missing, kind)
+    counted = np.array_equal(labels, np.arange(len(labels)))  # then a label is its own index
+    for line, row in zip(codes, predicted.values(), strict=True):
+        if row is not None:
+            line[:] = row if counted else np.searchsorted(labels, row)
+    root = zarr.open_group(path, mode="a")
+    root.attrs.update({"geneb_type": "predictions", "geneb_version": PREDICTIONS_VERSION})
+    name = f"classes/{element}/{task}"
+    if held and name in root:
+        array = _array(root, name)
+        before = [record_id for record_id in array.attrs["record_ids"] if record_id in held]
+        if before != array.attrs["record_ids"][: len(before)]:
+            raise RunError(
+                "the predictions of this pair are not in the order in which they were written",
+                where=f"{path.name}/{name}",
+                cure=_CURE,
+            )
+        if before:
+            array.resize((len(before), len(true)))
+            array.append(codes)
+            array.attrs["record_ids"] = before + list(predicted)
+            return
+    root.create_array(
+        f"truth/{task}",
+        data=np.searchsorted(labels, true).astype(kind),
+        chunks=(max(len(true), 1),),
+        attributes={"labels": labels.tolist(), "test_digest": meta.test_digest},
+        overwrite=True,
+    )
+    root.create_array(
+        name,
+        data=codes,
+        # whole draws together: the five full-data seeds are one fit, and equal rows compress to nothing
+        chunks=(_RECORDS_PER_CHUNK, max(len(true), 1)),
+        attributes={"record_ids": list(predicted)},
+        fill_value=missing,
+        overwrite=True,
+    )
+
+
+def _array(root: Any, name: str) -> Any:
+    import zarr
+
+    node = root[name]
+    if not isinstance(node, zarr.Array):
+        raise KeyError(name)
+    return node
