@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 from geneb_jax.estimator import LogisticProbe
 
 Check = Callable[[LogisticProbe], None]
-PRECISION = ("weight", "invariance", "dtypes", "1sample", "1feature")
+PRECISION = ("equivalence", "subset_invariance", "order_invariance", "dtypes")
 """Checks whose outcome could depend on float32; the others are run in the default precision only."""
 
 SINGLE = LogisticProbe(dtype="float32", class_weight="balanced")
