@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from geneb_jax.probe.regime import Regime as Regime
     from geneb_jax.probe.regime import draw_rows as draw_rows
     from geneb_jax.probe.spec import LogisticSpec as LogisticSpec
+    from geneb_jax.probe.streamed import fit_task_streamed as fit_task_streamed
     from geneb_jax.probe.weighted import bootstrap_weights as bootstrap_weights
     from geneb_jax.probe.weighted import fit_weighted as fit_weighted
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "fit_task": "geneb_jax.probe.fit",
     "fit_task_sklearn": "geneb_jax.probe.harness",
+    "fit_task_streamed": "geneb_jax.probe.streamed",
     "Lane": "geneb_jax.probe.lane",
     "LaneResult": "geneb_jax.probe.lane",
     "GENEB_REGIMES": "geneb_jax.probe.regime",
