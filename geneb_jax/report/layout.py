@@ -61,4 +61,6 @@ def number_range(fewest: int, most: int) -> str:
 
 def share(part: int, whole: int) -> str:
     """A percentage, a dash for none."""
-    return f"{part / whole:.0%}" if part else "–"
+    if not part:
+        return "–"
+    return f"{part / whole:.0%}" if part >= whole / 100 else "<1%"
