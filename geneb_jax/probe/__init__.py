@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from geneb_jax.probe.regime import GENEB_SEEDS as GENEB_SEEDS
     from geneb_jax.probe.regime import Regime as Regime
     from geneb_jax.probe.regime import draw_rows as draw_rows
+    from geneb_jax.probe.regime import draw_seeds as draw_seeds
+    from geneb_jax.probe.spec import HeldOutC as HeldOutC
     from geneb_jax.probe.spec import LogisticSpec as LogisticSpec
     from geneb_jax.probe.streamed import fit_task_streamed as fit_task_streamed
     from geneb_jax.probe.weighted import bootstrap_weights as bootstrap_weights
@@ -30,6 +32,8 @@ _HOMES = {
     "GENEB_SEEDS": "geneb_jax.probe.regime",
     "Regime": "geneb_jax.probe.regime",
     "draw_rows": "geneb_jax.probe.regime",
+    "draw_seeds": "geneb_jax.probe.regime",
+    "HeldOutC": "geneb_jax.probe.spec",
     "LogisticSpec": "geneb_jax.probe.spec",
     "bootstrap_weights": "geneb_jax.probe.weighted",
     "fit_weighted": "geneb_jax.probe.weighted",
