@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat, NumpyInt
-from geneb_jax.linear.objective import curvature_product, probabilities, row_losses
+from geneb_jax.linear.objective import curvature_product, probabilities, residuals, row_losses
 from geneb_jax.probe.blocks import Coordinates, Rows, body, stream
 from geneb_jax.probe.rounds import MAX_INNER
 from geneb_jax.probe.spec import Dtype, LogisticSpec
@@ -280,7 +280,7 @@ def _products(
         Y = jnp.broadcast_to(_targets(own_y, o, Z.dtype)[:, None], U.shape).reshape(tile * p, o)
         w = _weights(own_y, table)
         curved = curvature_product(P, U.reshape(tile * p, o)).reshape(U.shape)
-        T = (w[..., None] * jnp.where(ahead[:, None], (P - Y).reshape(U.shape), curved)).reshape(tile, p * o)
+        T = (w[..., None] * jnp.where(ahead[:, None], residuals(at, Y).reshape(U.shape), curved)).reshape(tile, p * o)
         data = jnp.concatenate([jnp.matmul(T.T, X, precision=HIGHEST), jnp.sum(T * last, axis=0)[:, None]], axis=1)
         return data, U, jnp.sum(w * row_losses(at, Y).reshape(tile, p), axis=0)
 
@@ -297,7 +297,7 @@ def _products(
 def _slope_sum(
     y: Int[Array, " b"], table: Float[Array, " k"], Z: Float[Array, "b o"], U: Float[Array, "b o"], t: Float[Array, ""]
 ) -> Float[Array, ""]:
-    R = _weights(y, table[None]) * (probabilities(Z + t * U) - _targets(y, Z.shape[1], Z.dtype))
+    R = _weights(y, table[None]) * residuals(Z + t * U, _targets(y, Z.shape[1], Z.dtype))
     return jnp.sum(R * U)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geneb_jax.linear import reference
-from geneb_jax.linear.objective import curvature_product, probabilities, row_losses
+from geneb_jax.linear.objective import curvature_product, probabilities, residuals, row_losses
 from tests.tolerances import limit
 
 
@@ -65,3 +65,22 @@ def test_no_logit_overflows(o: int) -> None:
     assert np.isfinite(losses).all()
     assert (losses >= 0).all()
     assert not curved.any()
+
+
+@pytest.mark.parametrize("o", [1, 3])
+def test_the_residual_of_a_nearly_certain_class_keeps_its_digits(o: int) -> None:
+    rng = np.random.default_rng(o)
+    Z = rng.normal(size=(64, o)) * 12
+    y = (Z[:, 0] > 0).astype(int) if o == 1 else Z.argmax(axis=1)
+    y[::8] = (y[::8] + 1) % max(o, 2)
+    Y = y[:, None].astype(float) if o == 1 else np.eye(o)[y]
+    with jax.enable_x64(True):
+        exact = np.asarray(residuals(jnp.asarray(Z), jnp.asarray(Y)))
+        plain = np.asarray(probabilities(jnp.asarray(Z))) - Y
+    assert np.abs(exact - plain).max() < 1e-15
+    # the same logits in both precisions: only the arithmetic differs
+    Z32 = Z.astype(np.float32)
+    with jax.enable_x64(True):
+        exact = np.asarray(residuals(jnp.asarray(Z32, jnp.float64), jnp.asarray(Y)))
+    rounded = np.asarray(residuals(jnp.asarray(Z32), jnp.asarray(Y, jnp.float32)))
+    assert np.abs(rounded / exact - 1).max() < 1e-5
