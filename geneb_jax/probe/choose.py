@@ -72,7 +72,7 @@ def choose_penalties(
     """Choose C for each (regime, seed, probe) on training rows (n, d) with labels (n,); choices in lane order.
 
     `fit` fits full data and, unless `batched`, the draws one by one; `batched` solves all draws of a regime together.
-    Rows that are not in memory are passed on to `fit` as such, and their draws are fitted one by one.
+    Rows that are not in memory are passed on to `fit` as such; of draws, only the rows drawn are read.
     """
     y_train = np.asarray(y_train, np.int64)
     keys = [(regime, None if regime.shots is None else seed, spec) for regime, seed, spec in lanes]
@@ -84,7 +84,7 @@ def choose_penalties(
         splits = {seed: _split(y_train, regime, seed, spec) for seed in seeds}
         possible = [seed for seed in seeds if len(splits[seed].held)]
         chosen = [splits[seed] for seed in possible]
-        if regime.shots is not None and batched and isinstance(X_train, np.ndarray):
+        if regime.shots is not None and batched:
             scores = _score_draws(X_train, y_train, chosen, spec)
         else:
             scores = [_score_one(X_train, y_train, split, spec, fit) for split in chosen]
@@ -114,38 +114,38 @@ def _score_one(X: NumpyFloat | Rows, y: NumpyInt, split: _Split, spec: HeldOutC,
     return [result.mcc if result.status.has_score else math.nan for result in results]
 
 
-def _score_draws(X: NumpyFloat, y: NumpyInt, splits: Sequence[_Split], spec: HeldOutC) -> list[list[float]]:
+def _score_draws(X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], spec: HeldOutC) -> list[list[float]]:
     """The same for many draws, in batches of equal size so that they share what is compiled; float64 throughout."""
     if not splits:
         return []
     classes, index = np.unique(y, return_inverse=True)
-    targets = Targets(index, len(classes))
     fit, held = (padded_rows(max(len(split[part]) for split in splits)) for part in (0, 1))
     each = 8 * X.shape[1] * (2 * fit + held)
     size = min(len(splits), max(8, 1 << (BATCH_BYTES // each).bit_length() >> 1))
-    # coefficients come back in coordinates that share the training rows' mean, where exact ties survive
-    width = X.shape[1]
-    wide = np.dtype(np.float64)
-    shift = X.mean(axis=0, dtype=wide)
     found: list[list[float]] = []
     with np.errstate(over="ignore"), jax.enable_x64(True), threadpool_limits(1, "blas"):
-        design = Design(
-            jnp.zeros((0, width + 1), wide), jnp.asarray(shift), jnp.ones(width, wide), jnp.zeros(width, bool), len(X)
-        )
         for start in range(0, len(splits), size):
             part = list(splits[start : start + size])
             real = len(part)
             part += part[:1] * (size - real)
-            mcc = _score_batch(X, design, targets, part, spec, held)
+            drawn = np.unique(np.concatenate([np.concatenate(split) for split in part]))
+            own = [_Split(*(np.searchsorted(drawn, rows) for rows in split)) for split in part]
+            mcc = _score_batch(_take(X, drawn), Targets(index[drawn], len(classes)), own, spec, held)
             found += mcc[:, :real].T.tolist()
     return found
 
 
-def _score_batch(
-    X: NumpyFloat, design: Design, targets: Targets, splits: Sequence[_Split], spec: HeldOutC, padded: int
-) -> NumpyFloat:
+def _take(X: NumpyFloat | Rows, rows: NumpyInt) -> NumpyFloat:
+    return X[rows] if isinstance(X, np.ndarray) else X.take(rows)
+
+
+def _score_batch(X: NumpyFloat, targets: Targets, splits: Sequence[_Split], spec: HeldOutC, padded: int) -> NumpyFloat:
     """MCC (c, p) of c penalties on the held-out rows of p draws, NaN where a fit came to nothing."""
-    shift = np.asarray(design.shift)
+    # coefficients come back in coordinates that share one shift, where exact ties survive
+    wide, width = np.dtype(np.float64), X.shape[1]
+    shift = X.mean(axis=0, dtype=wide)
+    none = jnp.zeros((0, width + 1), wide)
+    design = Design(none, jnp.asarray(shift), jnp.ones(width, wide), jnp.zeros(width, bool), len(X))
     rows = np.stack([pad(split.held, padded) for split in splits])
     ones = np.ones((*rows.shape, 1))
     test = jnp.asarray(np.concatenate([X[rows] - shift, ones], axis=2))

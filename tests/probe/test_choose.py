@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geneb_jax.errors import ProbeError
+from geneb_jax.probe.blocks import ArrayRows
 from geneb_jax.probe.choose import choose_penalties
 from geneb_jax.probe.fit import fit_task
 from geneb_jax.probe.harness import fit_task_sklearn
@@ -67,6 +68,7 @@ def test_one_by_one_is_the_same_choice() -> None:
     lanes = [(regime, seed, HeldOutC(key=3)) for regime in (TEN, ONE) for seed in SEEDS]
     together = choose_penalties(X, y, lanes, optimum)
     assert choose_penalties(X, y, lanes, optimum, batched=False) == together
+    assert choose_penalties(ArrayRows(X), y, lanes, optimum) == together  # rows that are read when they are drawn
 
 
 def test_batches_of_draws_do_not_change_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
