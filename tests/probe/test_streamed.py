@@ -20,7 +20,7 @@ from tests.problems import D, Task, assert_reaches, lanes, make_task, optimum
 from tests.tolerances import limit
 
 N, M = 500, 300
-PLENTY = 3 * 2**20
+PLENTY = 8 * 2**20
 """A budget at which all rows of these tasks are one block; the smallest cuts them into four."""
 
 OPTIONS = (
@@ -136,12 +136,13 @@ def test_hard_features(k: int, kind: str) -> None:
     check(found, task)
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_columns() -> None:
     """In the rows' span where they fit the budget, else over blocks with a diagonal preconditioner."""
-    task = make_task(23, 3, n=20, m=M)
+    task = make_task(23, 3, n=200, d=256, m=M, spread=8.0)
     asked = lanes((LogisticSpec(),))
     check(streamed(task, asked, "float64", PLENTY), task)
-    (tight,) = streamed(task, asked, "float64", smallest_budget(shape(3, "float64", n=20)))
+    (tight,) = streamed(task, asked, "float64", smallest_budget(Shape(200, 256, 3, 1, 8, 0)))
     assert "blocks" in tight.solver
     check([tight], task)
 
