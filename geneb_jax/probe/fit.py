@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import Design, build_design, pad, raw_coefficients, transform_rows
+from geneb_jax.probe.dual_rounds import SINGLE_LIMIT
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.problems import Targets, solve_all_rows, solve_own_rows
 from geneb_jax.probe.regime import draw_rows
@@ -29,6 +30,10 @@ WIDE = 2048
 
 SMALL_DRAW = 64
 """Draws of up to this many rows are padded to one size and solved together: one compilation, little waste."""
+
+
+FEW_ROWS = 256
+"""Up to this many rows, where they are fewer than the columns, a fit goes to their span in float64."""
 
 
 class _Solved(NamedTuple):
@@ -219,9 +224,9 @@ def _solve_group(X: NumpyFloat, design: Design, targets: Targets, group: list[_K
     tolerance = first.spec.resolved_tolerance(dtype)
     n, d = design.rows, design.X.shape[1] - 1
     in_span = "newton-cg in the rows' span"
-    if first.shots is None and n >= d:
-        specs = [key.spec for key in group]
-        solver, sizes = "newton-cg", [n] * len(group)
+    specs = [key.spec for key in group]
+    if first.shots is None and (n >= d or (dtype == "float32" and _many_tame_rows(X, specs))):
+        solver, sizes = "newton-cg" if n >= d else "newton-cg, dual", [n] * len(group)
         parts = [solve_all_rows(design, targets, specs, tolerance=tolerance, max_steps=first.spec.max_steps)]
     elif first.shots is None:
         solver, sizes = in_span, [n] * len(group)
@@ -248,6 +253,15 @@ def _solve_group(X: NumpyFloat, design: Design, targets: Targets, group: list[_K
         )
         for i in range(len(group))
     ]
+
+
+def _many_tame_rows(X: NumpyFloat, specs: Sequence[LogisticSpec]) -> bool:
+    """Whether full-data rows fewer than their columns are solved in float32: too many to go to their span in float64
+    at little cost, and of norms that float32's dual can take."""
+    if len(X) <= FEW_ROWS or any(spec.standardize or spec.balanced for spec in specs):
+        return False
+    centred = X - X.mean(axis=0) if specs[0].fit_intercept else X
+    return bool(0.25 * max(spec.C for spec in specs) * np.einsum("nd,nd->n", centred, centred).max() <= SINGLE_LIMIT)
 
 
 def _scored_status(status: Status, table: NumpyInt) -> Status:

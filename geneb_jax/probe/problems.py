@@ -99,7 +99,9 @@ def solve_own_rows(
             weights=jnp.asarray(weights),
             penalty=jnp.asarray(penalty),
         )
-        fitted = solve_lanes(lanes, tolerance=spec.resolved_tolerance("float64"), max_steps=spec.max_steps)
+        mixed = np.dtype(design.X.dtype) == np.float32
+        tolerance = spec.resolved_tolerance("float64")
+        fitted = solve_lanes(lanes, tolerance=tolerance, max_steps=spec.max_steps, mixed=mixed)
         coef = np.asarray(_to_width(fitted.W, basis, own_scale))
     # to the design's coordinates, in float64 on the host; from shift to shift, because the intercept on raw features
     # is a small difference of large numbers where the features' mean is far from zero

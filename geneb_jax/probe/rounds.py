@@ -1,125 +1,86 @@
-"""Solving many lanes: rounds of vmapped Newton-CG, between which unfinished lanes are gathered and refactored.
+"""Solving lanes of many rows: rounds of vmapped Newton-CG, between which the unfinished are gathered and refactored.
 
-A vmapped loop runs until its slowest lane is done, and a factor taken at W = 0 loosens as probabilities saturate. So
-each round has a budget of passes over X; then the host looks once, keeps the unfinished lanes, rebuilds their
-preconditioners at the current probabilities and goes on. The budget of the first round is about the cost of that
-rebuilding, so neither can waste more than the other (the ski-rental argument), and it grows from round to round.
+A vmapped loop runs until its slowest lane is done, and a preconditioner loosens as probabilities saturate. So each
+round has a budget of passes over X; then the host looks once, keeps the unfinished lanes, rebuilds their
+preconditioners at the current probabilities and goes on. The budget is about the cost of that rebuilding, so neither
+can waste more than the other (the ski-rental argument).
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float, NumpyFloat, NumpyInt
+from geneb_jax.axes import Array, Float
 from geneb_jax.linear.objective import probabilities
+from geneb_jax.probe.dual_rounds import solve_dual
+from geneb_jax.probe.lanes import Fitted, Lanes, compact_size, lane_axes, take_lanes, updated, zero_state
 from geneb_jax.solve.newton_cg import Problem, State, solve
-from geneb_jax.solve.precondition import refreshed_factor, uniform_factor
-from geneb_jax.status import Status
-from geneb_kernels.gram import weighted_gram
+from geneb_jax.solve.precondition import (
+    active_rows,
+    class_curvatures,
+    mean_curvature,
+    mean_gram,
+    refreshed_factor,
+    uniform_factor,
+)
+
+__all__ = ["MAX_INNER", "PER_CLASS_BYTES", "Fitted", "Lanes", "solve_lanes"]
 
 PER_CLASS_BYTES = 256 * 2**20
 """Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
 
-COMPACT_FROM = 32
-"""Fewest lanes a round is compacted to: a new lane count costs a compilation of a second or two."""
-
 MAX_INNER = 400
 """Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
 
-
-class Lanes(NamedTuple):
-    """p problems. X and Y are each shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
-
-    C (p,); weights (p, n) before C; penalty (p, q).
-    """
-
-    X: Float[Array, "*p n q"]
-    Y: Float[Array, "*r n o"]
-    C: Float[Array, " p"]
-    weights: Float[Array, "p n"]
-    penalty: Float[Array, "p q"]
-
-    @property
-    def shared(self) -> bool:
-        """Whether all lanes read the same X."""
-        return self.X.ndim == 2
-
-
-def _axes(problem: Problem) -> Problem:
-    """The lane axes of a batch of problems, for vmap."""
-    X = None if problem.X.ndim == 2 else 0
-    Y = None if problem.Y.ndim == 2 else 0
-    return Problem(X=X, Y=Y, weights=0, penalty=0)  # type: ignore[arg-type]
-
-
-class Fitted(NamedTuple):
-    """What is kept of every lane, on the host: W (p, q, o) and one number per lane for the rest, as in `State`."""
-
-    W: NumpyFloat
-    status: NumpyInt
-    value: NumpyFloat
-    gap: NumpyFloat
-    grad_norm: NumpyFloat
-    num_steps: NumpyInt
+LEAST_BUDGET = 12
+"""Fewest passes between two preconditioners: the cost of one Newton step."""
 
 
 @jax.jit
-def _shared_factors(lanes: Lanes) -> Float[Array, "p q q"]:
-    """Factors at W = 0 for lanes of one X from a single Gram matrix: only C and the penalty differ.
+def _mean_gram(lanes: Lanes) -> Float[Array, "*p q q"]:
+    """Xᵀ diag(w) X / Σw: one for all lanes of one X, else one each.
 
-    Lanes with row weights of their own get the first sound lane's Gram too; it is a preconditioner, not the Hessian.
+    Lanes of one X with row weights of their own get the first sound lane's; it only serves preconditioners.
     """
-    o = lanes.Y.shape[-1]
-    first = jnp.argmax(jnp.all(jnp.isfinite(lanes.weights), axis=1))  # a broken lane must not break the others
-    G = weighted_gram(lanes.X, lanes.weights[first])
-
-    def lane(item: tuple[Array, Array]) -> Array:
-        C, penalty = item
-        return uniform_factor(G, C, penalty, 2 if o == 1 else o)
-
-    return jax.lax.map(lane, (lanes.C, lanes.penalty))
+    if lanes.shared:
+        first = jnp.argmax(jnp.all(jnp.isfinite(lanes.weights), axis=1))  # a broken lane must not break the others
+        return mean_gram(lanes.X, lanes.weights[first])
+    return jax.vmap(mean_gram)(lanes.X, lanes.weights)
 
 
-def _zero_state(lanes: Lanes) -> State:
-    """Every lane at W = 0, where the logits are zero and F is the weighted log of the number of classes."""
-    p, q, n, o = lanes.C.shape[0], lanes.X.shape[-1], lanes.X.shape[-2], lanes.Y.shape[-1]
-    dtype = np.dtype(lanes.X.dtype)
-    total = np.asarray(lanes.C) * np.asarray(lanes.weights).sum(axis=1)
-    infinite = np.full(p, np.inf, dtype)
-    zero = np.zeros(p, np.int32)
-    return State(
-        W=jnp.asarray(np.zeros((p, q, o), dtype)),
-        Z=jnp.asarray(np.zeros((p, n, o), dtype)),
-        value=jnp.asarray((total * np.log(max(o, 2))).astype(dtype)),
-        gap=jnp.asarray(infinite),
-        best_gap=jnp.asarray(infinite),
-        gain=jnp.asarray(np.zeros(p, dtype)),
-        grad_norm=jnp.asarray(infinite),
-        num_steps=jnp.asarray(zero),
-        num_products=jnp.asarray(zero),
-        num_bad=jnp.asarray(zero),
-        running=jnp.asarray(zero + 1),
-        status=jnp.asarray(np.full(p, int(Status.MAX_STEPS), np.int32)),
-    )
+@partial(jax.jit, static_argnames="o")
+def _first_factors(problem: Problem, G: Float[Array, "*p q q"], o: int) -> Float[Array, "p q q"]:
+    """Factors at W = 0, where only the lanes' total weights and penalties differ."""
+
+    def lane(G: Array, weights: Array, penalty: Array) -> Array:
+        return uniform_factor(G, jnp.sum(weights), penalty, 2 if o == 1 else o)
+
+    if G.ndim == 2:
+        return jax.lax.map(lambda item: lane(G, *item), (problem.weights, problem.penalty))
+    return jax.vmap(lane)(G, problem.weights, problem.penalty)
 
 
-@partial(jax.jit, static_argnames=("per_class",))
-def _refresh(problem: Problem, state: State, per_class: bool) -> Float[Array, "p *k q q"]:
-    def one(X: Array, weights: Array, penalty: Array, Z: Array) -> Float[Array, "*k q q"]:
-        return refreshed_factor(X, weights, penalty, probabilities(Z), per_class=per_class)
+@partial(jax.jit, static_argnames="per_class")
+def _refresh(problem: Problem, G: Float[Array, "*p q q"], state: State, per_class: bool) -> Float[Array, "p *k q q"]:
+    rows = active_rows(problem.X.shape[-2])
+
+    def one(X: Array, G: Array, weights: Array, penalty: Array, Z: Array) -> Float[Array, "*k q q"]:
+        P = probabilities(Z)
+        if per_class:
+            return refreshed_factor(X, class_curvatures(P, weights), penalty, G, rows)
+        return refreshed_factor(X, mean_curvature(P, weights)[None], penalty, G, rows)[0]
 
     if problem.X.ndim == 2:
         # one after the other: a vmapped Gram would hold a weighted copy of X for every lane
         def lane(item: tuple[Array, Array, Array]) -> Array:
-            return one(problem.X, *item)
+            return one(problem.X, G, *item)
 
         return jax.lax.map(lane, (problem.weights, problem.penalty, state.Z))
-    return jax.vmap(one)(problem.X, problem.weights, problem.penalty, state.Z)
+    return jax.vmap(one)(problem.X, G, problem.weights, problem.penalty, state.Z)
 
 
 @partial(jax.jit, static_argnames=("max_steps", "max_inner"))
@@ -139,60 +100,50 @@ def _round(
             max_products=max_products,
         )  # fmt: skip
 
-    return jax.vmap(one, in_axes=(_axes(problem), 0, 0))(problem, factor, state)
+    return jax.vmap(one, in_axes=(lane_axes(problem), 0, 0))(problem, factor, state)
 
 
-def _take(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem, State]:
-    def pick(A: Array) -> Array:
-        return A[rows]
+def refresh_passes(n: int, q: int, o: int, blocks: int) -> int:
+    """What rebuilding one lane's preconditioner of `blocks` blocks costs, in passes over X (n, q) with o columns.
 
-    X, Y = (A if A.ndim == 2 else pick(A) for A in (problem.X, problem.Y))
-    return Problem(X, Y, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
-
-
-def _compact_size(running: int, lanes: int) -> int:
-    """The lane count to continue with: a power of two, or all while a smaller count is not worth its compilation."""
-    size = max(COMPACT_FROM, 1 << (running - 1).bit_length())
-    return size if 2 * size <= lanes else lanes
+    Counted in operations: a Gram matrix of the active rows on and above the diagonal, and a Cholesky factor with its
+    inverse at a third of the Gram's rate; a pass at two thirds of the Gram's rate, or at the memory's (a number read
+    costs as much as 32 operations).
+    """
+    gram = 1.2 * active_rows(n) * q**2
+    factor = 4.0 * q**3
+    return max(LEAST_BUDGET, round(blocks * (gram + factor) / (n * q * max(3.0 * o, 32.0))))
 
 
-def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
-    """Fit every lane from W = 0. Never raises on values: each lane carries its status."""
-    shared = lanes.shared
+def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = False) -> Fitted:
+    """Fit every lane from W = 0. Never raises on values: each lane carries its status.
+
+    mixed: `solve_dual`'s.
+    """
+    if not lanes.shared or lanes.X.shape[-2] < lanes.X.shape[-1]:
+        return solve_dual(lanes, tolerance=tolerance, max_steps=max_steps, mixed=mixed)
     count = lanes.C.shape[0]
-    q, o = lanes.X.shape[-1], lanes.Y.shape[-1]
+    (n, q), o = lanes.X.shape[-2:], lanes.Y.shape[-1]
     itemsize = np.dtype(lanes.X.dtype).itemsize
     per_class = o > 1 and count * o * q * q * itemsize <= PER_CLASS_BYTES
-    # a Gram matrix and its factor cost about q/8 passes of a few columns (measured: 0.28 s against 2.5 ms at q = 1,025
-    # on two cores); never less than a few steps
-    budget = max(48, q // 8 * (o if per_class else 1) // max(1, o // 4))
-    weights = lanes.C[:, None] * lanes.weights
-    problem = Problem(lanes.X, lanes.Y, weights, lanes.penalty)
-    state = _zero_state(lanes)
-    one_gram = shared and count > 1
-    factor = _shared_factors(lanes) if one_gram else _refresh(problem, state, per_class=False)
+    budget = refresh_passes(n, q, o, o if per_class else 1)
+    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
+    state = zero_state(lanes)
+    G = _mean_gram(lanes)
+    factor = _first_factors(problem, G, o)
     tol = np.asarray(tolerance, lanes.X.dtype)
 
     fitted: Fitted | None = None
     alive = np.arange(count)
     while True:
         state = _round(problem, factor, state, tol, np.int32(budget), max_steps=max_steps, max_inner=MAX_INNER)
-        part = Fitted(*(np.array(getattr(state, name)) for name in Fitted._fields))
-        fitted = part if fitted is None else _update(fitted, part, alive)
-        on = np.flatnonzero((np.asarray(state.running) == 1) & (part.num_steps < max_steps))
+        fitted, on = updated(fitted, state, alive, max_steps)
         if not len(on):
             return fitted
-        size = _compact_size(len(on), len(alive))
+        size = compact_size(len(on), len(alive))
         if size < len(alive):
             # fill up with finished lanes: they cost a slot, and repeat their own values
             on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
-            problem, state = _take(problem, state, on)
+            problem, state = take_lanes(problem, state, on)
             alive = alive[on]
-        factor = _refresh(problem, state, per_class)
-        budget = budget * 3 // 2
-
-
-def _update(fitted: Fitted, part: Fitted, lanes: NumpyInt) -> Fitted:
-    for whole, new in zip(fitted, part, strict=True):
-        whole[lanes] = new
-    return fitted
+        factor = _refresh(problem, G, state, per_class)

@@ -1,0 +1,109 @@
+"""Batches of probes: the lanes, their state before the first step, and what is kept of them afterwards."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax.axes import Array, Float, NumpyFloat, NumpyInt
+from geneb_jax.solve.newton_cg import Problem, State
+from geneb_jax.status import Status
+
+COMPACT_FROM = 32
+"""Fewest lanes a round is compacted to: a new lane count costs a compilation of a second or two."""
+
+
+class Lanes(NamedTuple):
+    """p problems. X and Y are each shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
+
+    C (p,); weights (p, n) before C; penalty (p, q).
+    """
+
+    X: Float[Array, "*p n q"]
+    Y: Float[Array, "*r n o"]
+    C: Float[Array, " p"]
+    weights: Float[Array, "p n"]
+    penalty: Float[Array, "p q"]
+
+    @property
+    def shared(self) -> bool:
+        """Whether all lanes read the same X."""
+        return self.X.ndim == 2
+
+
+class Fitted(NamedTuple):
+    """What is kept of every lane, on the host: W (p, q, o) and one number per lane for the rest, as in `State`."""
+
+    W: NumpyFloat
+    status: NumpyInt
+    value: NumpyFloat
+    gap: NumpyFloat
+    grad_norm: NumpyFloat
+    num_steps: NumpyInt
+
+
+def lane_axes(problem: Problem) -> Problem:
+    """The lane axes of a batch of problems, for vmap."""
+    X = None if problem.X.ndim == 2 else 0
+    Y = None if problem.Y.ndim == 2 else 0
+    return Problem(X=X, Y=Y, weights=0, penalty=0)  # type: ignore[arg-type]
+
+
+def zero_state(lanes: Lanes) -> State:
+    """Every lane at W = 0, where the logits are zero and F is the weighted log of the number of classes."""
+    p, q, n, o = lanes.C.shape[0], lanes.X.shape[-1], lanes.X.shape[-2], lanes.Y.shape[-1]
+    dtype = np.dtype(lanes.X.dtype)
+    total = np.asarray(lanes.C) * np.asarray(lanes.weights).sum(axis=1)
+    infinite = np.full(p, np.inf, dtype)
+    zero = np.zeros(p, np.int32)
+    return State(
+        W=jnp.asarray(np.zeros((p, q, o), dtype)),
+        Z=jnp.asarray(np.zeros((p, n, o), dtype)),
+        value=jnp.asarray((total * np.log(max(o, 2))).astype(dtype)),
+        gap=jnp.asarray(infinite),
+        best_gap=jnp.asarray(infinite),
+        gain=jnp.asarray(np.zeros(p, dtype)),
+        grad_norm=jnp.asarray(infinite),
+        num_steps=jnp.asarray(zero),
+        num_products=jnp.asarray(zero),
+        num_bad=jnp.asarray(zero),
+        running=jnp.asarray(zero + 1),
+        status=jnp.asarray(np.full(p, int(Status.MAX_STEPS), np.int32)),
+    )
+
+
+def take_lanes(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem, State]:
+    """Some lanes of a batch; shared arrays stay as they are."""
+
+    def pick(A: Array) -> Array:
+        return A[rows]
+
+    X, Y = (A if A.ndim == 2 else pick(A) for A in (problem.X, problem.Y))
+    return Problem(X, Y, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
+
+
+def compact_size(running: int, lanes: int) -> int:
+    """The lane count to continue with: a power of two, or all while a smaller count is not worth its compilation."""
+    size = max(COMPACT_FROM, 1 << (running - 1).bit_length())
+    return size if 2 * size <= lanes else lanes
+
+
+def updated(fitted: Fitted | None, state: State, alive: NumpyInt, max_steps: int) -> tuple[Fitted, NumpyInt]:
+    """What is known of all lanes after a round of the `alive` ones, and which of these (as positions) run on."""
+    part = Fitted(*(np.array(getattr(state, name)) for name in Fitted._fields))
+    on = np.flatnonzero((np.asarray(state.running) == 1) & (part.num_steps < max_steps))
+    return placed(fitted, part, alive, len(alive)), on
+
+
+def placed(fitted: Fitted | None, part: Fitted, lanes: NumpyInt, count: int) -> Fitted:
+    """`fitted`, of `count` lanes, with the values of some of its lanes replaced; None has no values yet."""
+    if len(lanes) == count and fitted is None:
+        return part
+    if fitted is None:
+        fitted = Fitted(*(np.zeros((count, *new.shape[1:]), new.dtype) for new in part))
+    for whole, new in zip(fitted, part, strict=True):
+        whole[lanes] = new
+    return fitted
