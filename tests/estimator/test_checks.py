@@ -10,8 +10,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 from geneb_jax.estimator import LogisticProbe
 
 Check = Callable[[LogisticProbe], None]
-PRECISION = ("equivalence", "subset_invariance", "order_invariance", "dtypes")
-"""Checks whose outcome could depend on float32; the others are run in the default precision only."""
+PRECISION = ("subset_invariance", "order_invariance", "dtypes")
+"""Checks whose outcome could depend on float32; the others are run in the default precision only. The equivalence of
+weights and repeated rows to seven digits is promised by the default tolerance of float64 only."""
 
 SINGLE = LogisticProbe(dtype="float32", class_weight="balanced")
 NUMERIC = [check for _, check in estimator_checks_generator(SINGLE) if any(word in str(check) for word in PRECISION)]
