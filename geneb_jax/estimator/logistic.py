@@ -32,7 +32,7 @@ FLOATS = (np.float64, np.float32)
 
 FLOAT64_TOLERANCE = 1e-14
 """Below the engine's 1e-12, because scikit-learn's users compare coefficients, whose error is this one's square root:
-two ways to write one problem should agree to 1e-7. It costs 4 to 5 % more Newton steps (20 small, badly scaled fits)."""
+two ways to write one problem should agree to 1e-7. It costs 4 to 5 % more Newton steps (20 small, badly scaled)."""
 
 
 class LogisticProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
