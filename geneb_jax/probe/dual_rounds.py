@@ -10,12 +10,9 @@ import numpy as np
 
 from geneb_jax.axes import Array, NumpyInt
 from geneb_jax.probe.lanes import Fitted, Lanes, compact_size, lane_axes, placed, take_lanes, updated, zero_state
-from geneb_jax.solve.active import Kernel, kernel, solve
+from geneb_jax.solve.active import ALL_ROWS, Kernel, kernel, solve
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
-
-ALL_ROWS = 64
-"""Up to this many rows the preconditioner is built from all of them."""
 
 FIRST_STEPS = 16
 """Newton steps before the first look at which lanes are still running; most take seven to twelve."""

@@ -37,9 +37,14 @@ from geneb_jax.solve.newton_cg import (
 )
 from geneb_kernels.precision import HIGHEST
 
+ALL_ROWS = 64
+"""Up to this many rows the preconditioner is built from all of them."""
+
 INTERCEPT_RIDGE = 1e-5
+SMALL_RIDGE = 0.1
 """What stands for the intercept's missing penalty in B, as a share of the total weight: well below the curvature that
-is left at the optimum, or the intercept's directions cost extra iterations (1e-3: 140 in place of 75)."""
+is left at the optimum, or the intercept's directions cost extra iterations (1e-3: 140 in place of 75). Up to `ALL_ROWS`
+rows iterations are cheap, and a larger one keeps the ties of symmetric draws exact, which 1/β ≫ K would round off."""
 
 
 class Kernel(NamedTuple):
@@ -51,7 +56,8 @@ class Kernel(NamedTuple):
 
 def kernel(X: Float[Array, "n d"], penalty: Float[Array, " d"], total_weight: Float[Array, ""]) -> Kernel:
     """The kernel of one lane."""
-    ridge = jnp.maximum(INTERCEPT_RIDGE * total_weight, np.finfo(X.dtype).tiny)
+    share = SMALL_RIDGE if X.shape[0] <= ALL_ROWS else INTERCEPT_RIDGE
+    ridge = jnp.maximum(share * total_weight, np.finfo(X.dtype).tiny)
     beta = jnp.where(penalty > 0, penalty, ridge)
     K = jnp.matmul(X / beta, X.T, precision=HIGHEST)
     return Kernel(0.5 * (K + K.T), beta)
