@@ -20,10 +20,10 @@ from geneb_jax.probe.blocks import Coordinates, Rows, body, stream
 from geneb_jax.probe.rounds import MAX_INNER
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.solve.host_factor import HostFactor, HostGram, factor_grams
-from geneb_jax.solve.newton_cg import times
 from geneb_jax.solve.precondition import uniform_curvature
 from geneb_jax.solve.streamed import Descent, Want
 from geneb_kernels.precision import HIGHEST
+from geneb_kernels.products import times
 
 PATIENCE = 8
 """Fewest passes before a preconditioner is rebuilt."""

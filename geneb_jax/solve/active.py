@@ -32,10 +32,9 @@ from geneb_jax.solve.newton_cg import (
     follow,
     gradient,
     newton_direction,
-    times,
-    times_transposed,
 )
 from geneb_kernels.precision import HIGHEST
+from geneb_kernels.products import times, times_transposed
 
 ALL_ROWS = 64
 """Up to this many rows the preconditioner is built from all of them."""

@@ -24,10 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Float
-from geneb_jax.solve.newton_cg import Problem, State, follow, gradient, newton_direction, times, times_transposed
+from geneb_jax.solve.newton_cg import Problem, State, follow, gradient, newton_direction
 from geneb_jax.solve.precondition import inverse_factor
 from geneb_kernels.gram import weighted_gram
 from geneb_kernels.precision import HIGHEST
+from geneb_kernels.products import times, times_transposed
 
 Form = Literal["primal", "dual"]
 

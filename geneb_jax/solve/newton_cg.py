@@ -19,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int
-from geneb_jax.linear.objective import curvature_product, probabilities, row_losses
+from geneb_jax.linear.objective import curvature_product, probabilities, residuals, row_losses
 from geneb_jax.status import Status
 from geneb_kernels.precision import HIGHEST
+from geneb_kernels.products import times, times_transposed
 
 GAIN_FACTOR = 10.0
 """The distance from the optimum may be this many times the tolerance beside the decrease gained since W = 0."""
@@ -89,16 +90,6 @@ class Inner(NamedTuple):
     go: Array
 
 
-def times(X: Float[Array, "n d"], V: Float[Array, "d o"]) -> Float[Array, "n o"]:
-    """X V."""
-    return jnp.matmul(X, V, precision=HIGHEST)
-
-
-def times_transposed(X: Float[Array, "n d"], R: Float[Array, "n o"]) -> Float[Array, "d o"]:
-    """Xᵀ R, written as (Rᵀ X)ᵀ: from row-major X the direct form is many times slower in XLA on CPU."""
-    return jnp.matmul(R.T, X, precision=HIGHEST).T
-
-
 def objective(problem: Problem, W: Float[Array, "d o"], Z: Float[Array, "n o"]) -> Float[Array, ""]:
     """F at W, given its logits Z."""
     fit = jnp.sum(problem.weights * row_losses(Z, problem.Y))
@@ -108,7 +99,7 @@ def objective(problem: Problem, W: Float[Array, "d o"], Z: Float[Array, "n o"]) 
 def gradient(problem: Problem, state: State) -> tuple[Float[Array, "d o"], Float[Array, "n o"]]:
     """∇F at the state, and the class probabilities."""
     P = probabilities(state.Z)
-    data = times_transposed(problem.X, problem.weights[:, None] * (P - problem.Y))
+    data = times_transposed(problem.X, problem.weights[:, None] * residuals(state.Z, problem.Y))
     return data + problem.penalty[:, None] * state.W, P
 
 
@@ -203,8 +194,9 @@ def _step_length(
     dtype = decrement.dtype
 
     def along(t: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        P = probabilities(state.Z + t * U)
-        slope = jnp.sum(problem.weights[:, None] * (P - problem.Y) * U) + W_slope + t * W_curve
+        Z = state.Z + t * U
+        P = probabilities(Z)
+        slope = jnp.sum(problem.weights[:, None] * residuals(Z, problem.Y) * U) + W_slope + t * W_curve
         return slope, jnp.sum(problem.weights[:, None] * curvature_product(P, U) * U) + W_curve
 
     resolution = 100 * np.finfo(dtype).eps * state.value
