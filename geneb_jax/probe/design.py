@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat
+from geneb_jax.axes import Array, Bool, Float, Int, NumpyBool, NumpyFloat
+
+ALIGNMENT = 64
+"""Bytes; an array that begins at a multiple is taken over by the CPU device as it is."""
+
+BLOCK_NUMBERS = 1 << 17
+"""Numbers of X that are worked on at a time, half a megabyte in float32."""
 
 
 class Design(NamedTuple):
@@ -32,10 +38,10 @@ class Design(NamedTuple):
 
 
 def padded_rows(n: int) -> int:
-    """The next of the row counts 4, 5, 6, 7 times a power of two, so that few shapes are ever compiled."""
+    """The next of the row counts 8, 9, … 15 times a power of two, so that few shapes are ever compiled."""
     if n <= 8:
         return 8
-    step = 1 << max(0, (n - 1).bit_length() - 3)
+    step = 1 << max(0, (n - 1).bit_length() - 4)
     return -(-n // step) * step
 
 
@@ -71,15 +77,88 @@ def build_design(X: NumpyFloat, dtype: np.dtype[Any], *, centre: bool, intercept
     Centring is exact with an intercept, which absorbs the shift, and changes the problem without one.
     """
     rows = len(X)
+    if jax.default_backend() == "cpu":
+        Xh, shift, scale, constant = host_transform(X, padded_rows(rows), dtype, centre=centre, intercept=intercept)
+        coordinates = (jnp.asarray(shift), jnp.asarray(scale), jnp.asarray(constant))
+        return Design(jax.device_put(Xh), *coordinates, rows)
     padded = jnp.asarray(pad(np.asarray(X, dtype), padded_rows(rows)))
-    Xt, shift, scale, constant = _transform(padded, jnp.asarray(rows), centre, intercept)
-    return Design(Xt, shift, scale, constant, rows)
+    Xt, *rest = _transform(padded, jnp.asarray(rows), centre, intercept)
+    return Design(Xt, *rest, rows)
+
+
+def _aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> NumpyFloat:
+    """An array that the CPU device takes over without a copy."""
+    size = rows * columns * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(rows, columns)
+
+
+def host_transform(
+    X: NumpyFloat, padded: int, dtype: np.dtype[Any], *, centre: bool, intercept: bool
+) -> tuple[NumpyFloat, NumpyFloat, NumpyFloat, NumpyBool]:
+    """`_transform` in NumPy, for the CPU device: X̃ (padded, q), shift, scale, constant.
+
+    Blocks that stay in cache, one array beside X itself, sums of blocks in float64, and nothing to compile.
+    """
+    n, d = X.shape
+    out = _aligned(padded, d + 1, dtype)
+    step = max(16, BLOCK_NUMBERS // (d + 1))
+    blocks = [slice(i, min(i + step, n)) for i in range(0, n, step)]
+    with np.errstate(all="ignore"):  # what overflows or is no number ends as a status
+        total = np.zeros(d)
+        for block in blocks:
+            total += np.asarray(X[block], dtype).sum(axis=0)
+        mean = (total / n).astype(dtype)
+        shift = mean if centre else np.zeros_like(mean)
+        left, squares = np.zeros(d), np.zeros(d)
+        for block in blocks:
+            body = out[block, :d]
+            np.subtract(X[block], shift, out=body, casting="same_kind")
+            left += body.sum(axis=0)
+            squares += np.einsum("nd,nd->d", body, body)
+        # what the first pass rounded off the mean, which matters where a mean is far larger than its spread
+        rest = left / n if centre else np.zeros(d)
+        moved = (shift + rest).astype(dtype)
+        size = np.sqrt(np.maximum(squares / n - rest**2, 0)).astype(dtype)
+        constant = size <= 4 * np.finfo(dtype).eps * np.abs(mean) if centre else size == 0
+        scale = np.where(constant, 1, size).astype(dtype)
+        rest = (moved - shift).astype(dtype)
+        for block in blocks:
+            body = out[block, :d]
+            np.subtract(body, rest, out=body)
+            np.divide(body, scale, out=body)
+            if constant.any():
+                body[:, constant] = 0
+    out[:n, d] = intercept
+    out[n:] = 0
+    return out, moved, scale, constant
 
 
 def transform_rows(design: Design, X: NumpyFloat) -> Float[Array, "m q"]:
     """Further rows (m, d), such as the test split, in the design's coordinates, padded likewise; last column ones."""
+    if jax.default_backend() == "cpu":
+        return jax.device_put(_host_apply(design, X, padded_rows(len(X))))
     padded = jnp.asarray(pad(np.asarray(X, design.X.dtype), padded_rows(len(X))))
     return _apply(padded, design.shift, design.scale, design.constant)
+
+
+def _host_apply(design: Design, X: NumpyFloat, padded: int) -> NumpyFloat:
+    m, d = X.shape
+    dtype = np.dtype(design.X.dtype)
+    shift, scale, constant = (np.asarray(a) for a in (design.shift, design.scale, design.constant))
+    out = _aligned(padded, d + 1, dtype)
+    step = max(16, BLOCK_NUMBERS // (d + 1))
+    with np.errstate(all="ignore"):
+        for start in range(0, m, step):
+            body = out[start : min(start + step, m), :d]
+            np.subtract(X[start : start + step], shift, out=body, casting="same_kind")
+            np.divide(body, scale, out=body)
+            if constant.any():
+                body[:, constant] = 0
+    out[m:, :d] = 0
+    out[:, d] = 1
+    return out
 
 
 @jax.jit

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from geneb_kernels.precision import HIGHEST
 
-ROW_BLOCK = 512
-"""Rows of one step of the loop: a block of X and the packed columns stay in cache."""
+ROW_BLOCKS = (512, 256)
+"""Rows of one step of the loop, the first that divides n: a block of X and the packed columns stay in cache."""
 
 WIDE = 512
 """Columns of X from which the loop pays."""
@@ -32,19 +32,18 @@ def times_transposed(X: jax.Array, R: jax.Array) -> jax.Array:
     """Xᵀ R, (d, c), of X (n, d) and R (n, c)."""
     n, d = X.shape
     c = R.shape[1]
-    if jax.default_backend() != "cpu" or d < WIDE or n < 2 * ROW_BLOCK:
+    block = next((rows for rows in ROW_BLOCKS if n % rows == 0), None)
+    if jax.default_backend() != "cpu" or d < WIDE or block is None or n == block:
         return jnp.matmul(R.T, X, precision=HIGHEST).T
     if c == 1 and n % PARTS == 0:
         parts = jnp.einsum(
             "bnd,bnc->bcd", X.reshape(PARTS, -1, d), R.reshape(PARTS, -1, c), precision=HIGHEST
         )  # fmt: skip
         return jnp.sum(parts, axis=0).T
-    if n % ROW_BLOCK:
-        return jnp.matmul(R.T, X, precision=HIGHEST).T
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        Xi = jax.lax.dynamic_slice_in_dim(X, i * ROW_BLOCK, ROW_BLOCK)
-        Ri = jax.lax.dynamic_slice_in_dim(R, i * ROW_BLOCK, ROW_BLOCK)
+        Xi = jax.lax.dynamic_slice_in_dim(X, i * block, block)
+        Ri = jax.lax.dynamic_slice_in_dim(R, i * block, block)
         return total + jnp.matmul(Ri.T, Xi, precision=HIGHEST)
 
-    return jax.lax.fori_loop(0, n // ROW_BLOCK, add, jnp.zeros((c, d), X.dtype)).T
+    return jax.lax.fori_loop(0, n // block, add, jnp.zeros((c, d), X.dtype)).T
