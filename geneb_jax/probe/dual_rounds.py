@@ -9,7 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, NumpyInt
-from geneb_jax.probe.lanes import Fitted, Lanes, compact_size, lane_axes, placed, take_lanes, updated, zero_state
+from geneb_jax.probe.devices import (
+    EVERYWHERE,
+    SPREAD,
+    Split,
+    filled,
+    lane_unit,
+    over_lanes,
+    problem_specs,
+    put_lanes,
+    split_for,
+    spread,
+    take,
+)
+from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, placed, updated, zero_state
 from geneb_jax.solve.active import ALL_ROWS, Kernel, kernel, solve
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
@@ -34,30 +47,45 @@ def active_rows(n: int, o: int) -> int:
     return min(n, -(-n // (8 * share)) * 8)
 
 
-@jax.jit
-def _kernels(problem: Problem) -> tuple[Kernel, Array]:
+@partial(jax.jit, static_argnames="split")
+def _kernels(problem: Problem, split: Split | None = None) -> tuple[Kernel, Array]:
     """Every lane's kernel, and its largest curvature in units of the penalty."""
 
     def lane(X: Array, weights: Array, penalty: Array) -> tuple[Kernel, Array]:
         made = kernel(X, penalty, jnp.sum(weights))
         return made, 0.25 * jnp.max(weights * jnp.diag(made.K))
 
-    if problem.X.ndim == 2:
-        return jax.lax.map(lambda item: lane(problem.X, *item), (problem.weights, problem.penalty))
-    return jax.vmap(lane)(problem.X, problem.weights, problem.penalty)
+    def lanes(problem: Problem) -> tuple[Kernel, Array]:
+        if problem.X.ndim == 2:
+            return jax.lax.map(lambda item: lane(problem.X, *item), (problem.weights, problem.penalty))
+        return jax.vmap(lane)(problem.X, problem.weights, problem.penalty)
+
+    return over_lanes(lanes, split, split and (problem_specs(problem, split),))(problem)
 
 
-@partial(jax.jit, static_argnames=("rows", "mixed"))
+@partial(jax.jit, static_argnames=("rows", "mixed", "split"))
 def _round(
-    problem: Problem, kernels: Kernel, state: State, tolerance: Array, max_steps: Array, *, rows: int, mixed: bool
+    problem: Problem,
+    kernels: Kernel,
+    state: State,
+    tolerance: Array,
+    max_steps: Array,
+    *,
+    rows: int,
+    mixed: bool,
+    split: Split | None = None,
 ) -> State:
-    def one(problem: Problem, kernel: Kernel, state: State) -> State:
-        return solve(
-            problem, kernel, state, tolerance=tolerance, max_steps=max_steps, max_inner=MAX_INNER, rows=rows,
-            mixed=mixed,
-        )  # fmt: skip
+    def lanes(problem: Problem, kernels: Kernel, state: State, tolerance: Array, max_steps: Array) -> State:
+        def one(problem: Problem, kernel: Kernel, state: State) -> State:
+            return solve(
+                problem, kernel, state, tolerance=tolerance, max_steps=max_steps, max_inner=MAX_INNER, rows=rows,
+                mixed=mixed,
+            )  # fmt: skip
 
-    return jax.vmap(one, in_axes=(lane_axes(problem), 0, 0))(problem, kernels, state)
+        return jax.vmap(one, in_axes=(lane_axes(problem), 0, 0))(problem, kernels, state)
+
+    specs = split and (problem_specs(problem, split), SPREAD, SPREAD, EVERYWHERE, EVERYWHERE)
+    return over_lanes(lanes, split, specs)(problem, kernels, state, tolerance, max_steps)
 
 
 def solve_dual(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = False) -> Fitted:
@@ -68,10 +96,13 @@ def solve_dual(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = 
     """
     problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
     state = zero_state(lanes)
-    kernels, curvature = _kernels(problem)
+    count = problem.weights.shape[0]
+    split = split_for(problem)
+    problem, state = spread(problem, state, split)
+    kernels, curvature = _kernels(problem, split)
     allowed = mixed and np.dtype(lanes.X.dtype) == np.float64 and lanes.X.shape[-2] > ALL_ROWS
     # decided lane by lane, so that no lane's numbers depend on its neighbours; broken lanes fail in either precision
-    large = np.asarray(curvature)
+    large = np.asarray(curvature)[:count]
     single = np.full(len(large), allowed) & ~(np.isfinite(large) & (large > SINGLE_LIMIT))
     fitted: Fitted | None = None
     for group in (True, False):
@@ -81,18 +112,30 @@ def solve_dual(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = 
             some = np.union1d(some, np.flatnonzero(single & (fitted.status == int(Status.STALLED))))
         if not len(some):
             continue
-        part = (problem, kernels, state) if len(some) == len(single) else _some(problem, kernels, state, some)
-        fitted = placed(fitted, _rounds(part, tolerance, max_steps, group), some, len(single))
+        part = (problem, kernels, state)
+        if len(some) < count:
+            part = _some(*part, filled(some, split), split, running=len(some))
+        fitted = placed(fitted, part_of(_rounds(part, tolerance, max_steps, group, split), len(some)), some, count)
     assert fitted is not None  # there is at least one lane
     return fitted
 
 
-def _some(problem: Problem, kernels: Kernel, state: State, lanes: NumpyInt) -> tuple[Problem, Kernel, State]:
-    problem, state = take_lanes(problem, state, lanes)
-    return problem, Kernel(kernels.K[lanes], kernels.beta[lanes]), state
+def _some(
+    problem: Problem,
+    kernels: Kernel,
+    state: State,
+    lanes: NumpyInt,
+    split: Split | None,
+    *,
+    running: int | None = None,
+) -> tuple[Problem, Kernel, State]:
+    problem, state = take(problem, state, lanes, split, running=running)
+    return problem, put_lanes(Kernel(kernels.K[lanes], kernels.beta[lanes]), split), state
 
 
-def _rounds(part: tuple[Problem, Kernel, State], tolerance: float, max_steps: int, mixed: bool) -> Fitted:
+def _rounds(
+    part: tuple[Problem, Kernel, State], tolerance: float, max_steps: int, mixed: bool, split: Split | None
+) -> Fitted:
     problem, kernels, state = part
     count = problem.weights.shape[0]
     rows = active_rows(problem.X.shape[-2], problem.Y.shape[-1])
@@ -102,14 +145,14 @@ def _rounds(part: tuple[Problem, Kernel, State], tolerance: float, max_steps: in
     alive = np.arange(count)
     limit = FIRST_STEPS
     while True:
-        state = _round(problem, kernels, state, tol, np.int32(min(limit, max_steps)), rows=rows, mixed=mixed)
+        state = _round(
+            problem, kernels, state, tol, np.int32(min(limit, max_steps)), rows=rows, mixed=mixed, split=split
+        )
         fitted, on = updated(fitted, state, alive, max_steps)
         if not len(on):
             return fitted
-        size = compact_size(len(on), len(alive))
-        if size < len(alive):
-            # fill up with finished lanes: they cost a slot, and repeat their own values
-            on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
-            problem, kernels, state = _some(problem, kernels, state, on)
-            alive = alive[on]
+        fewer = continued(on, len(alive), lane_unit(split))
+        if fewer is not None:
+            problem, kernels, state = _some(problem, kernels, state, fewer, split)
+            alive = alive[fewer]
         limit *= 2

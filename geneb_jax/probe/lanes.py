@@ -85,10 +85,26 @@ def take_lanes(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem,
     return Problem(X, Y, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
 
 
-def compact_size(running: int, lanes: int) -> int:
-    """The lane count to continue with: a power of two, or all while a smaller count is not worth its compilation."""
-    size = max(COMPACT_FROM, 1 << (running - 1).bit_length())
+def compact_size(running: int, lanes: int, unit: int = 1) -> int:
+    """The lane count to continue with: a power of two, or all while a smaller count is not worth its compilation.
+
+    Rounded up to a multiple of `unit`.
+    """
+    size = -(-max(COMPACT_FROM, 1 << (running - 1).bit_length()) // unit) * unit
     return size if 2 * size <= lanes else lanes
+
+
+def continued(on: NumpyInt, lanes: int, unit: int = 1) -> NumpyInt | None:
+    """Which of so many lanes go on when those in `on` have to, or None for all.
+
+    Filled up with finished lanes: they cost a slot, and repeat their own values. Dealt out so that each of `unit`
+    devices gets its share of those that run.
+    """
+    size = compact_size(len(on), lanes, unit)
+    if size == lanes:
+        return None
+    on = np.concatenate([on, np.setdiff1d(np.arange(lanes), on)[: size - len(on)]])
+    return on.reshape(-1, unit).T.ravel()
 
 
 def updated(fitted: Fitted | None, state: State, alive: NumpyInt, max_steps: int) -> tuple[Fitted, NumpyInt]:
@@ -96,6 +112,11 @@ def updated(fitted: Fitted | None, state: State, alive: NumpyInt, max_steps: int
     part = Fitted(*(np.array(getattr(state, name)) for name in Fitted._fields))
     on = np.flatnonzero((np.asarray(state.running) == 1) & (part.num_steps < max_steps))
     return placed(fitted, part, alive, len(alive)), on
+
+
+def part_of(fitted: Fitted, count: int) -> Fitted:
+    """The first `count` lanes."""
+    return Fitted(*(values[:count] for values in fitted))
 
 
 def placed(fitted: Fitted | None, part: Fitted, lanes: NumpyInt, count: int) -> Fitted:

@@ -16,8 +16,22 @@ import numpy as np
 
 from geneb_jax.axes import Array, Float
 from geneb_jax.linear.objective import probabilities
+from geneb_jax.probe.devices import (
+    EVERYWHERE,
+    SPREAD,
+    Split,
+    gram_over_rows,
+    kept,
+    lane_unit,
+    over_lanes,
+    problem_specs,
+    refreshed_over_rows,
+    split_for,
+    spread,
+    take,
+)
 from geneb_jax.probe.dual_rounds import solve_dual
-from geneb_jax.probe.lanes import Fitted, Lanes, compact_size, lane_axes, take_lanes, updated, zero_state
+from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, updated, zero_state
 from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import (
     active_rows,
@@ -52,38 +66,57 @@ def _mean_gram(lanes: Lanes) -> Float[Array, "*p q q"]:
     return jax.vmap(mean_gram)(lanes.X, lanes.weights)
 
 
-@partial(jax.jit, static_argnames="o")
-def _first_factors(problem: Problem, G: Float[Array, "*p q q"], o: int) -> Float[Array, "p q q"]:
+@partial(jax.jit, static_argnames="split")
+def _spread_mean_gram(problem: Problem, split: Split) -> Float[Array, "q q"]:
+    """The same for lanes of one X on several devices, each of which adds up a part of the rows."""
+    first = jnp.argmax(jnp.all(jnp.isfinite(problem.weights), axis=1))
+    weights = problem.weights[first]
+    total = jnp.maximum(jnp.sum(weights), np.finfo(weights.dtype).tiny)
+    return gram_over_rows(problem.X, weights, split) / total
+
+
+@partial(jax.jit, static_argnames=("o", "split"))
+def _first_factors(
+    problem: Problem, G: Float[Array, "*p q q"], o: int, split: Split | None = None
+) -> Float[Array, "p q q"]:
     """Factors at W = 0, where only the lanes' total weights and penalties differ."""
 
     def lane(G: Array, weights: Array, penalty: Array) -> Array:
         return uniform_factor(G, jnp.sum(weights), penalty, 2 if o == 1 else o)
 
     if G.ndim == 2:
-        return jax.lax.map(lambda item: lane(G, *item), (problem.weights, problem.penalty))
+
+        def shared(G: Array, weights: Array, penalty: Array) -> Array:
+            return jax.lax.map(lambda item: lane(G, *item), (weights, penalty))
+
+        return over_lanes(shared, split, (EVERYWHERE, SPREAD, SPREAD))(G, problem.weights, problem.penalty)
     return jax.vmap(lane)(G, problem.weights, problem.penalty)
 
 
-@partial(jax.jit, static_argnames="per_class")
-def _refresh(problem: Problem, G: Float[Array, "*p q q"], state: State, per_class: bool) -> Float[Array, "p *k q q"]:
+@partial(jax.jit, static_argnames=("per_class", "split"))
+def _refresh(
+    problem: Problem, G: Float[Array, "*p q q"], state: State, per_class: bool, split: Split | None = None
+) -> Float[Array, "p *k q q"]:
     rows = active_rows(problem.X.shape[-2])
+    factors = partial(refreshed_over_rows, split=split) if split is not None and not split.lanes else refreshed_factor
 
     def one(X: Array, G: Array, weights: Array, penalty: Array, Z: Array) -> Float[Array, "*k q q"]:
         P = probabilities(Z)
         if per_class:
-            return refreshed_factor(X, class_curvatures(P, weights), penalty, G, rows)
-        return refreshed_factor(X, mean_curvature(P, weights)[None], penalty, G, rows)[0]
+            return factors(X, class_curvatures(P, weights), penalty, G, rows)
+        return factors(X, mean_curvature(P, weights)[None], penalty, G, rows)[0]
 
     if problem.X.ndim == 2:
         # one after the other: a vmapped Gram would hold a weighted copy of X for every lane
-        def lane(item: tuple[Array, Array, Array]) -> Array:
-            return one(problem.X, G, *item)
+        def shared(X: Array, G: Array, weights: Array, penalty: Array, Z: Array) -> Array:
+            return jax.lax.map(lambda item: one(X, G, *item), (weights, penalty, Z))
 
-        return jax.lax.map(lane, (problem.weights, problem.penalty, state.Z))
+        specs = (EVERYWHERE, EVERYWHERE, SPREAD, SPREAD, SPREAD)
+        return over_lanes(shared, split, specs)(problem.X, G, problem.weights, problem.penalty, state.Z)
     return jax.vmap(one)(problem.X, G, problem.weights, problem.penalty, state.Z)
 
 
-@partial(jax.jit, static_argnames=("max_steps", "max_inner"))
+@partial(jax.jit, static_argnames=("max_steps", "max_inner", "split"))
 def _round(
     problem: Problem,
     factor: Float[Array, "p *k q q"],
@@ -93,14 +126,19 @@ def _round(
     *,
     max_steps: int,
     max_inner: int,
+    split: Split | None = None,
 ) -> State:
-    def one(problem: Problem, factor: Array, state: State) -> State:
-        return solve(
-            problem, factor, state, tolerance=tolerance, max_steps=max_steps, max_inner=max_inner,
-            max_products=max_products,
-        )  # fmt: skip
+    def lanes(problem: Problem, factor: Array, state: State, tolerance: Array, max_products: Array) -> State:
+        def one(problem: Problem, factor: Array, state: State) -> State:
+            return solve(
+                problem, factor, state, tolerance=tolerance, max_steps=max_steps, max_inner=max_inner,
+                max_products=max_products,
+            )  # fmt: skip
 
-    return jax.vmap(one, in_axes=(lane_axes(problem), 0, 0))(problem, factor, state)
+        return jax.vmap(one, in_axes=(lane_axes(problem), 0, 0))(problem, factor, state)
+
+    specs = split and (problem_specs(problem, split), SPREAD, SPREAD, EVERYWHERE, EVERYWHERE)
+    return kept(over_lanes(lanes, split, specs)(problem, factor, state, tolerance, max_products), split)
 
 
 def refresh_passes(n: int, q: int, o: int, blocks: int) -> int:
@@ -129,21 +167,23 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool =
     budget = refresh_passes(n, q, o, o if per_class else 1)
     problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
     state = zero_state(lanes)
-    G = _mean_gram(lanes)
-    factor = _first_factors(problem, G, o)
+    split = split_for(problem)
+    problem, state = spread(problem, state, split)
+    G = _mean_gram(lanes) if split is None else _spread_mean_gram(problem, split)
+    factor = _first_factors(problem, G, o, split)
     tol = np.asarray(tolerance, lanes.X.dtype)
 
     fitted: Fitted | None = None
-    alive = np.arange(count)
+    alive = np.arange(problem.weights.shape[0])
     while True:
-        state = _round(problem, factor, state, tol, np.int32(budget), max_steps=max_steps, max_inner=MAX_INNER)
+        state = _round(
+            problem, factor, state, tol, np.int32(budget), max_steps=max_steps, max_inner=MAX_INNER, split=split
+        )
         fitted, on = updated(fitted, state, alive, max_steps)
         if not len(on):
-            return fitted
-        size = compact_size(len(on), len(alive))
-        if size < len(alive):
-            # fill up with finished lanes: they cost a slot, and repeat their own values
-            on = np.concatenate([on, np.setdiff1d(np.arange(len(alive)), on)[: size - len(on)]])
-            problem, state = take_lanes(problem, state, on)
-            alive = alive[on]
-        factor = _refresh(problem, G, state, per_class)
+            return part_of(fitted, count)
+        fewer = continued(on, len(alive), lane_unit(split))
+        if fewer is not None:
+            problem, state = take(problem, state, fewer, split)
+            alive = alive[fewer]
+        factor = _refresh(problem, G, state, per_class, split)
