@@ -66,10 +66,10 @@ def default_budget() -> int:
 def planned_bytes(n: int, m: int, d: int, k: int, lanes: int, dtype: Dtype = "float32") -> int:
     """What `fit_task` takes for n training and m test rows of width d, k classes and so many full-data lanes.
 
-    The rows as read, the design and a copy on the way to it, Gram matrix and factors, and the lanes' logits.
+    The rows as read, the design made from them, Gram matrix and factors, and the lanes' logits.
     """
     size, o, q = np.dtype(dtype).itemsize, 1 if k == 2 else k, d + 1
-    rows = 4 * (n + m) * d + size * q * (3 * padded_rows(n) + 2 * padded_rows(m))
+    rows = 4 * (n + m) * d + size * q * (padded_rows(n) + padded_rows(m))
     factors = size * q * q * (lanes * (o if _per_class(lanes, o, q, size) else 1) + 4)
     return rows + factors + size * lanes * o * (8 * padded_rows(n) + 6 * padded_rows(m))
 
