@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 ENGINES = ("jax", "sklearn", "sklearn-optimum")
+SOLVERS = ("auto", "newton", "newton-cg")
 
 
 def suite_options(*, required: bool) -> Callable[[_Command], _Command]:
@@ -67,6 +68,9 @@ def probe_options(function: _Command) -> _Command:
             click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
                          help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
                          "sklearn-optimum: scikit-learn, run to the optimum."),
+            click.option("--solver", type=click.Choice(SOLVERS), default="auto", show_default=True,
+                         help="auto: the quicker by a cost model of rows, width, classes and device. newton: exact "
+                         "steps. newton-cg: iterative steps. The optimum is the same; run.json says which it was."),
             click.option("--x64", is_flag=True, help="Fit in float64; the default is float32."),
             click.option("--memory-budget", metavar="SIZE",
                          help="Memory that fitting may take, such as 8GiB or 500MB; embeddings that need more are read "
@@ -168,13 +172,16 @@ def parse_size(text: str | None, option: str) -> int | None:
     return size
 
 
-def check_engine(engine: str, memory_budget: int | None) -> None:
+def check_engine(engine: str, memory_budget: int | None, solver: str = "auto") -> None:
     """Raise UsageError where an option has no effect with this engine."""
-    if engine != "jax" and memory_budget is not None:
-        raise UsageError(
-            f"--memory-budget has no effect with --engine {engine}, which holds every task's embeddings whole",
-            cure="leave it out, or use --engine jax",
-        )
+    if engine == "jax":
+        return
+    cure = "leave it out, or use --engine jax"
+    if memory_budget is not None:
+        what = f"--memory-budget has no effect with --engine {engine}, which holds every task's embeddings whole"
+        raise UsageError(what, cure=cure)
+    if solver != "auto":
+        raise UsageError(f"--solver has no effect with --engine {engine}, which has its own", cure=cure)
 
 
 def typed_command() -> list[str]:

@@ -41,6 +41,7 @@ def command(
     balanced: bool,
     no_intercept: bool,
     engine: str,
+    solver: str,
     x64: bool,
     memory_budget: str | None,
     out: Path,
@@ -51,7 +52,7 @@ def command(
     Exit status: 4 when some records are degenerate or failed; they say why in the table and in
     records.parquet.
     """
-    from geneb_jax.run.probing import ENGINES, probe
+    from geneb_jax.run.probing import ENGINES, SOLVERS, probe
     from geneb_jax.task import load_suite
 
     suite = None
@@ -68,7 +69,7 @@ def command(
         no_intercept=no_intercept,
     )
     budget = parse_size(memory_budget, "--memory-budget")
-    check_engine(engine, budget)
+    check_engine(engine, budget, solver)
     dtype: Dtype = "float64" if x64 else "float32"
     run = probe(
         stores,
@@ -77,6 +78,7 @@ def command(
         tasks=split_list(patterns),
         **study,
         engine=ENGINES[ENGINES.index(engine)],
+        solver=SOLVERS[SOLVERS.index(solver)],
         dtype=dtype,
         memory_budget=budget,
         progress=not as_json,

@@ -47,6 +47,7 @@ def command(
     balanced: bool,
     no_intercept: bool,
     engine: str,
+    solver: str,
     x64: bool,
     memory_budget: str | None,
     out: Path,
@@ -60,7 +61,7 @@ def command(
     Sequences and fits that are there already are not computed again, so the same command resumes. Options of an
     encoder go behind its name, as in kmer:6,counts=true.
     """
-    from geneb_jax.run.probing import ENGINES
+    from geneb_jax.run.probing import ENGINES, SOLVERS
     from geneb_jax.run.whole import embed_and_probe
     from geneb_jax.task import load_suite
 
@@ -75,7 +76,7 @@ def command(
         no_intercept=no_intercept,
     )
     budget = parse_size(memory_budget, "--memory-budget")
-    check_engine(engine, budget)
+    check_engine(engine, budget, solver)
     dtype: Dtype = "float64" if x64 else "float32"
     suite = load_suite(suite_name, data=data, offline=offline)
     result = embed_and_probe(
@@ -86,6 +87,7 @@ def command(
         tasks=split_list(patterns),
         **study,
         engine=ENGINES[ENGINES.index(engine)],
+        solver=SOLVERS[SOLVERS.index(solver)],
         dtype=dtype,
         memory_budget=budget,
         progress=not as_json,

@@ -6,7 +6,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geneb_jax.probe.fit import TaskArrays as TaskArrays
     from geneb_jax.probe.fit import fit_task as fit_task
+    from geneb_jax.probe.fit import fit_tasks as fit_tasks
     from geneb_jax.probe.harness import fit_task_sklearn as fit_task_sklearn
     from geneb_jax.probe.lane import Lane as Lane
     from geneb_jax.probe.lane import LaneResult as LaneResult
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # JAX and scikit-learn load only with the function that needs them
 _HOMES = {
     "fit_task": "geneb_jax.probe.fit",
+    "fit_tasks": "geneb_jax.probe.fit",
+    "TaskArrays": "geneb_jax.probe.fit",
     "fit_task_sklearn": "geneb_jax.probe.harness",
     "fit_task_streamed": "geneb_jax.probe.streamed",
     "Lane": "geneb_jax.probe.lane",

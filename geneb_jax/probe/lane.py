@@ -34,7 +34,7 @@ class LaneResult:
     ``objective`` is C·Σ w·loss + ½‖W‖² at the returned coefficients; ``relative_gap`` bounds or estimates
     (objective - optimum)/objective; ``grad_norm`` is the Euclidean norm of the gradient.
     ``num_ties`` counts test rows whose two best classes are closer than the arithmetic resolves; a tie goes to
-    the first class.
+    the first class. ``solver_reason`` is the cost model's account of why ``solver`` was taken, where it was asked.
     """
 
     lane: Lane
@@ -55,6 +55,7 @@ class LaneResult:
     num_steps: int = 0
     num_ties: int = 0
     solver: str = ""
+    solver_reason: str = field(default="", compare=False)
     seconds: float = field(default=0.0, compare=False)
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Bool, Float, NumpyFloat, NumpyInt
+from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
+from geneb_jax.probe.cost import Solver
 from geneb_jax.probe.design import Design, pad, padded_rows
-from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
+from geneb_jax.probe.lanes import Fitted, Lanes
+from geneb_jax.probe.select import solve_with
 from geneb_jax.probe.spec import LogisticSpec
 from geneb_jax.solve.span import span
 from geneb_kernels.precision import HIGHEST
+
+GRID_BYTES = 256 * 2**20
+"""Most memory for the features of draws, repeated for each of their penalties; beyond it one penalty at a time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,13 @@ class Targets:
 
 
 def solve_all_rows(
-    design: Design, targets: Targets, specs: Sequence[LogisticSpec], *, tolerance: float, max_steps: int
+    design: Design,
+    targets: Targets,
+    specs: Sequence[LogisticSpec],
+    *,
+    tolerance: float,
+    max_steps: int,
+    solver: Solver = "newton-cg",
 ) -> Fitted:
     """Lanes that share every row: one matrix, one Gram, all penalties in the columns of the same products."""
     dtype = np.dtype(design.X.dtype)
@@ -54,7 +65,7 @@ def solve_all_rows(
         weights=jnp.asarray(np.stack(weights)),
         penalty=jnp.asarray(np.stack([_penalty(design, spec) for spec in specs])),
     )
-    return solve_lanes(lanes, tolerance=tolerance, max_steps=max_steps)
+    return solve_with(solver, lanes, tolerance=tolerance, max_steps=max_steps)
 
 
 def _penalty(design: Design, spec: LogisticSpec) -> NumpyFloat:
@@ -62,6 +73,25 @@ def _penalty(design: Design, spec: LogisticSpec) -> NumpyFloat:
     scale = np.asarray(design.scale)
     body = np.ones_like(scale) if spec.standardize else scale**-2.0
     return np.append(body, np.asarray(0.0 if spec.fit_intercept else 1.0, scale.dtype))
+
+
+class Draws(NamedTuple):
+    """Sets of rows of one task, every one of them fitted with each of its penalties.
+
+    `selections` are p lists of rows of X (n, d), `penalties` (p, c) their C. `design` gives the coordinates that the
+    answer is wanted in.
+    """
+
+    X: NumpyFloat
+    design: Design
+    targets: Targets
+    selections: Sequence[NumpyInt]
+    penalties: NumpyFloat
+
+    @property
+    def rows(self) -> int:
+        """The row count that every selection is filled up to."""
+        return padded_rows(max(len(rows) for rows in self.selections))
 
 
 def solve_own_rows(
@@ -72,42 +102,89 @@ def solve_own_rows(
     spec: LogisticSpec,
     penalties: Sequence[float] | None = None,
 ) -> Fitted:
-    """Lanes with rows of their own: few-shot draws, or all rows of X (n, d) where there are fewer than d.
+    """`solve_draws` for one task and one C each, that of `spec` unless `penalties` are the lanes' own."""
+    own = np.full(len(selections), spec.C) if penalties is None else np.asarray(penalties, np.float64)
+    return solve_draws([Draws(X, design, targets, selections, own[:, None])], spec)[0]
 
-    Each selection (m,) lists a lane's rows; shorter ones are filled up with rows of weight zero. `penalties` are the
-    lanes' own C where they are not all that of `spec`. Solved in the span of the rows when m < d, else on the gathered
-    rows; always in float64, which these small problems hardly feel, and which keeps draws of features with tiny norms
-    exact. Returns W in the design's coordinates.
+
+def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "newton-cg") -> list[Fitted]:
+    """Lanes with rows of their own: few-shot draws, or all rows of a task where there are fewer than d.
+
+    The parts are tasks of one width, number of classes, padded row count, number of penalties and precision, solved
+    together; each gets its p·c lanes back, draw by draw, with W in its own design's coordinates. The C of `spec` plays
+    no part.
+
+    Shorter draws are filled up with rows of weight zero. Solved in the span of the rows when m < d, else on the
+    gathered rows; always in float64, which these small problems hardly feel, and which keeps draws of features with
+    tiny norms exact. A draw's rows and span are shared by its penalties.
     """
-    p, m = len(selections), padded_rows(max(len(rows) for rows in selections))
-    wide = np.dtype(np.float64)
-    weights = np.stack([pad(targets.class_weights(rows, spec, wide), m) for rows in selections])
-    real = np.stack([np.arange(m) < len(rows) for rows in selections])
-    filled = np.stack([pad(rows, m) for rows in selections])
-    scale = np.asarray(design.scale, wide)
-    shift = np.asarray(design.shift, wide)
+    wide, m = np.dtype(np.float64), parts[0].rows
+    gathered = [_gather(part, spec, m) for part in parts]
+    counts = [len(part.selections) for part in parts]
+    # several tasks are filled up with copies of a draw, so that other numbers of them find their shape compiled
+    p = sum(counts) if len(parts) == 1 else 1 << (sum(counts) - 1).bit_length()
+    rows, real, Y, weights, C = (_filled(np.concatenate(column), p) for column in zip(*gathered, strict=True))
+    c, o = C.shape[1], Y.shape[-1]
     with jax.enable_x64(True):
         Z, basis, own_shift, own_scale = _coordinates(
-            jnp.asarray(X[filled]), jnp.asarray(real), spec.fit_intercept, spec.standardize
+            jnp.asarray(rows), jnp.asarray(real), spec.fit_intercept, spec.standardize
         )
-        penalty = np.ones((p, Z.shape[-1]))
-        penalty[:, -1] = 0 if spec.fit_intercept else 1
-        lanes = Lanes(
-            X=Z,
-            Y=jnp.asarray(targets.encode(filled, wide)),
-            C=jnp.asarray(np.full(p, spec.C) if penalties is None else np.asarray(penalties, wide)),
-            weights=jnp.asarray(weights),
-            penalty=jnp.asarray(penalty),
-        )
-        mixed = np.dtype(design.X.dtype) == np.float32
+        r = Z.shape[-1]
+        together = c if 8 * p * c * m * r <= GRID_BYTES else 1
+        mixed = np.dtype(parts[0].design.X.dtype) == np.float32
         tolerance = spec.resolved_tolerance("float64")
-        fitted = solve_lanes(lanes, tolerance=tolerance, max_steps=spec.max_steps, mixed=mixed)
-        coef = np.asarray(_to_width(fitted.W, basis, own_scale))
-    # to the design's coordinates, in float64 on the host; from shift to shift, because the intercept on raw features
-    # is a small difference of large numbers where the features' mean is far from zero
-    intercept = fitted.W[:, -1] + np.einsum("pd,pdo->po", shift - np.asarray(own_shift), coef)
-    W = np.concatenate([coef * scale[:, None], intercept[:, None]], axis=1)
-    return fitted._replace(W=W.astype(design.X.dtype))
+        found: list[Fitted] = []
+        for start in range(0, c, together):
+            penalty = np.ones((p * together, r))
+            penalty[:, -1] = 0 if spec.fit_intercept else 1
+            lanes = Lanes(
+                X=Z if together == 1 else _repeated(Z, together),
+                Y=jnp.asarray(np.repeat(Y, together, axis=0)),
+                C=jnp.asarray(C[:, start : start + together].ravel()),
+                weights=jnp.asarray(np.repeat(weights, together, axis=0)),
+                penalty=jnp.asarray(penalty),
+            )
+            fitted = solve_with(solver, lanes, tolerance=tolerance, max_steps=spec.max_steps, mixed=mixed)
+            found.append(Fitted(*(column.reshape(p, together, *column.shape[1:]) for column in fitted)))
+        whole = Fitted(*(np.concatenate(column, axis=1) for column in zip(*found, strict=True)))
+        columns = whole.W.transpose(0, 2, 1, 3).reshape(p, r, c * o)
+        coef = np.asarray(_to_width(columns, basis, own_scale))
+    coef = coef.reshape(p, -1, c, o).transpose(0, 2, 1, 3)
+    shifts = np.asarray(own_shift)
+    answers: list[Fitted] = []
+    first = 0
+    for part, count in zip(parts, counts, strict=True):
+        mine = slice(first, first + count)
+        first += count
+        # to the design's coordinates, in float64 on the host; from shift to shift, because the intercept on raw
+        # features is a small difference of large numbers where the features' mean is far from zero
+        scale, shift = np.asarray(part.design.scale, wide), np.asarray(part.design.shift, wide)
+        intercept = whole.W[mine, :, -1] + np.einsum("pd,pcdo->pco", shift - shifts[mine], coef[mine])
+        W = np.concatenate([coef[mine] * scale[:, None], intercept[:, :, None]], axis=2)
+        own = Fitted(*(column[mine].reshape(count * c, *column.shape[2:]) for column in whole))
+        answers.append(own._replace(W=W.reshape(count * c, *W.shape[2:]).astype(part.design.X.dtype)))
+    return answers
+
+
+def _gather(
+    part: Draws, spec: LogisticSpec, m: int
+) -> tuple[NumpyFloat, NumpyBool, NumpyFloat, NumpyFloat, NumpyFloat]:
+    """Raw rows (p, m, d), which of them are real, targets, row weights before C, and C (p, c)."""
+    wide = np.dtype(np.float64)
+    weights = np.stack([pad(part.targets.class_weights(rows, spec, wide), m) for rows in part.selections])
+    real = np.stack([np.arange(m) < len(rows) for rows in part.selections])
+    filled = np.stack([pad(rows, m) for rows in part.selections])
+    return part.X[filled], real, part.targets.encode(filled, wide), weights, np.asarray(part.penalties, wide)
+
+
+def _filled(A: NumpyFloat, count: int) -> NumpyFloat:
+    """A (p, …) with copies of its last entry up to `count`."""
+    return A if len(A) == count else np.concatenate([A, np.repeat(A[-1:], count - len(A), axis=0)])
+
+
+@partial(jax.jit, static_argnames="times")
+def _repeated(Z: Float[Array, "p m r"], times: int) -> Float[Array, "l m r"]:
+    return jnp.repeat(Z, times, axis=0)
 
 
 @partial(jax.jit, static_argnames=("intercept", "standardize"))

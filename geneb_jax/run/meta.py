@@ -90,6 +90,7 @@ class Settings(_Model):
     seeds: list[int]
     probes: list[dict[str, Any]]
     engine: str
+    solver: str = "auto"
     dtype: str
     full_seeds: list[int] | None = None
     key: int = 0
@@ -111,13 +112,17 @@ class Phase(_Model):
 
 
 class Session(_Model):
-    """One command that worked on the directory; a run that was interrupted has several."""
+    """One command that worked on the directory; a run that was interrupted has several.
+
+    `solvers` are those that were taken, each with the reason for the first fit that took it.
+    """
 
     started: str
     finished: str | None = None
     command: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
     devices: list[str] = Field(default_factory=list)
+    solvers: dict[str, str] = Field(default_factory=dict)
     phases: dict[str, Phase] = Field(default_factory=dict)
 
 

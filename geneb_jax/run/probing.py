@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.errors import GenebError, UsageError
+from geneb_jax.errors import GenebError, UsageError, unknown_name
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.regime import GENEB_REGIMES, Regime
 from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.directory import Run, RunWriter, finish
-from geneb_jax.run.lanes import Asked, blocks, make_draws, make_lanes
+from geneb_jax.run.lanes import Asked, make_draws, make_lanes
 from geneb_jax.run.meta import (
     RunMeta,
     Session,
     Settings,
-    TaskMeta,
     now,
     package_versions,
     probe_settings,
     without_paths,
 )
 from geneb_jax.run.phases import PhaseClock, device_names
+from geneb_jax.run.probing_progress import bar
+from geneb_jax.run.ready import Ready, task_meta
 from geneb_jax.run.record import Record, record_id
-from geneb_jax.run.streaming import Reader, non_finite_rows
+from geneb_jax.run.streaming import Reader, Solver
 from geneb_jax.status import Status
 from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 
 Engine = Literal["jax", "sklearn", "sklearn-optimum"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
+SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
+
+GROUP: Final = 8
+GROUP_BYTES: Final = 256 * 2**20
+"""Most pairs of one encoder that are fitted together, and most bytes of their vectors. What is fitted together is
+committed together, so an interrupted command repeats no more than this."""
 
 FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane]], list[LaneResult]]
 
@@ -58,6 +64,7 @@ def probe(
     key: int = 0,
     specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
+    solver: Solver = "auto",
     dtype: Dtype = "float32",
     memory_budget: int | None = None,
     progress: bool = True,
@@ -74,10 +81,12 @@ def probe(
     `specs` has its C chosen, fit by fit, on held-out training rows. `command` is what the user typed, for the
     protocol in ``run.json``. `encoders` are the digests of the only encoders to probe, where a store holds more.
     Vectors whose fit would take more than `memory_budget` bytes, by default half of the available memory, are read in
-    blocks, with the same answer; engines other than "jax" always hold them whole.
+    blocks, with the same answer; engines other than "jax" always hold them whole. `solver` is what engine "jax" solves
+    with; "auto" leaves it to a cost model.
 
     Raises:
-        UsageError: an empty or contradictory list of regimes, seeds or probes.
+        UsageError: an empty or contradictory list of regimes, seeds or probes, or vectors that `solver` cannot read in
+            blocks.
         StoreError: a store that is no store, is damaged as a whole, or holds no task of the suite.
         UnknownNameError: a task pattern that matches nothing.
         RunError: `out` cannot be written to, or holds a run with other settings.
@@ -86,6 +95,8 @@ def probe(
     lanes = make_lanes(regimes, study, specs)
     if engine not in ENGINES:
         raise UsageError(f"there is no engine called {engine!r}", cure=f"use {', '.join(ENGINES)}")
+    if solver not in SOLVERS:
+        raise unknown_name("solver", solver, SOLVERS)
     if engine != "jax":
         dtype = "float64"
     named = plan.open_elements(stores, encoders)
@@ -104,6 +115,7 @@ def probe(
         key=key,
         probes=probe_settings(specs),
         engine=engine,
+        solver=solver if engine == "jax" else "auto",
         dtype=dtype,
     )
     meta = RunMeta(
@@ -112,26 +124,27 @@ def probe(
     session = Session(started=now(), command=without_paths(command), versions=package_versions())
     clock = PhaseClock(session)
     with RunWriter(out, meta, session) as writer:
-        reader = Reader(dtype, memory_budget, blocks=engine == "jax")
-        worker = _Worker(writer, clock, whole, check, lanes, settings, reader, _fitter(engine, reader))
+        reader = Reader(dtype, memory_budget, blocks=engine == "jax", solver=solver)
+        worker = _Worker(writer, session, clock, whole, check, lanes, settings, reader, _fitter(engine, reader))
         todo = [p for p in pairs if worker.asked(p)]
         if todo and engine == "jax":
             with clock("start"):
                 session.devices = device_names()
-        with _bar(len(todo), enabled=progress) as advance:
+        with bar(len(todo), enabled=progress) as advance:
             for pair in todo:
-                worker.run(pair)
-                advance(pair)
+                worker.run(pair, advance)
+            worker.flush(advance)
         finish(writer)
     return Run.open(out)
 
 
 class _Worker:
-    """Everything that stays the same from pair to pair."""
+    """Everything that stays the same from pair to pair, and pairs that wait to be fitted together."""
 
     def __init__(
         self,
         writer: RunWriter,
+        session: Session,
         clock: PhaseClock,
         suite: Suite,
         check: plan.DataCheck,
@@ -140,42 +153,101 @@ class _Worker:
         reader: Reader,
         fit: FitTask,
     ) -> None:
-        self.writer, self.clock, self.suite, self.check = writer, clock, suite, check
+        self.writer, self.session, self.clock, self.suite, self.check = writer, session, clock, suite, check
         self.lanes, self.settings, self.reader, self.fit = lanes, settings, reader, fit
+        self.waiting: list[Ready] = []
 
     def asked(self, pair: plan.Pair) -> list[Asked]:
         """The lanes of a pair that the run does not hold yet."""
         held = self.writer.done.get((pair.digest, pair.info.id), set())
         return [lane for lane in self.lanes if not held or self._id(pair, lane) not in held]
 
-    def run(self, pair: plan.Pair) -> None:
-        """Probe one pair and commit its records, whatever becomes of it."""
-        train = test = None
-        problem, status = pair.problem, Status.BAD_DATA
+    def run(self, pair: plan.Pair, advance: Callable[[plan.Pair], None]) -> None:
+        """Probe one pair and commit its records, whatever becomes of it; or let it wait for `flush`."""
+        if self.waiting and self.waiting[0].pair.digest != pair.digest:
+            self.flush(advance)  # another encoder has another width
+        ready, status, problem = self._read(pair)
+        if ready is not None and not problem and self._can_wait(ready):
+            if sum(r.bytes for r in (*self.waiting, ready)) > GROUP_BYTES:
+                self.flush(advance)
+            self.waiting.append(ready)
+            if len(self.waiting) == GROUP:
+                self.flush(advance)
+            return
+        self.flush(advance)
+        if ready is not None and not problem:
+            self._alone(ready)
+        else:
+            self._fail(pair, ready, status, problem)
+        advance(pair)
+
+    def flush(self, advance: Callable[[plan.Pair], None]) -> None:
+        """Fit the pairs that wait, and commit each one's records."""
+        group, self.waiting = self.waiting, []
+        try:
+            with self.clock("fit"):
+                found = self._together(group) if len(group) > 1 else None
+        except GenebError:
+            found = None  # whose fault it is shows when each is fitted alone
+        for i, ready in enumerate(group):
+            if found is None:
+                self._alone(ready)
+            else:
+                with self.clock("write"):
+                    self._commit(ready, ready.lanes, found[i], {})
+            advance(ready.pair)
+
+    def _read(self, pair: plan.Pair) -> tuple[Ready | None, Status, str]:
+        """A pair's vectors; or what is wrong with it, in words, with what is known of its splits."""
+        if pair.problem:
+            return None, Status.BAD_DATA, pair.problem
         lanes = self.asked(pair)
-        if not problem:
-            try:
-                with self.clock("read"):
-                    train = pair.element.split(pair.info.id, "train")
-                    test = pair.element.split(pair.info.id, "test")
-                    self.check.require_same(pair.info.id, {s.split: s.data_digest for s in (train, test)})
-                    self.writer.check_task(pair.info.id, _task_meta(train, test))
-                    X_train, X_test = self.reader.read(pair.element, train, test, lanes)
-                problem = _non_finite(pair, (X_train, train), (X_test, test))
-                if problem:
-                    status = Status.BAD_EMBEDDING
-                else:
-                    size = {"width": pair.element.width, "num_test": len(test)}
-                    for block in blocks(lanes, **size, num_classes=len(np.unique(train.labels))):
-                        with self.clock("fit"):
-                            choices, results = self._fit(X_train, train.labels, X_test, test.labels, block)
-                        with self.clock("write"):
-                            self._commit(pair, train, test, block, results, choices)
-                    return
-            except GenebError as error:
-                problem = plan.one_line(error)
+        try:
+            with self.clock("read"):
+                train = pair.element.split(pair.info.id, "train")
+                test = pair.element.split(pair.info.id, "test")
+                self.check.require_same(pair.info.id, {s.split: s.data_digest for s in (train, test)})
+                self.writer.check_task(pair.info.id, task_meta(train, test))
+                ready = Ready(pair, lanes, train, test, *self.reader.read(pair.element, train, test, lanes))
+            return ready, Status.BAD_EMBEDDING, ready.non_finite()
+        except UsageError:
+            raise  # not the data's fault
+        except GenebError as error:
+            return None, Status.BAD_DATA, plan.one_line(error)
+
+    def _can_wait(self, ready: Ready) -> bool:
+        """Whether a pair is small, whole and simple enough to be fitted together with others."""
+        if self.settings.engine != "jax" or not ready.bytes or ready.bytes > GROUP_BYTES // 2:
+            return False
+        if any(isinstance(lane.spec, HeldOutC) for lane in ready.lanes) or len(ready.blocks()) > 1:
+            return False
+        # beside a fit there are the others' vectors, and later a batch of their draws of about the same size
+        needed = self.reader.planned(ready.pair.element, ready.train, ready.test, ready.lanes)
+        return needed + 2 * GROUP_BYTES <= self.reader.budget
+
+    def _together(self, group: Sequence[Ready]) -> list[list[LaneResult]]:
+        from geneb_jax.probe.fit import TaskArrays
+
+        tasks = [TaskArrays(r.X_train, r.train.labels, r.X_test, r.test.labels) for r in group]  # type: ignore[arg-type]
+        return self.reader.fit_together(tasks, [[asked.lane() for asked in r.lanes] for r in group])
+
+    def _alone(self, ready: Ready) -> None:
+        try:
+            for block in ready.blocks():
+                with self.clock("fit"):
+                    choices, results = self._fit(
+                        ready.X_train, ready.train.labels, ready.X_test, ready.test.labels, block
+                    )
+                with self.clock("write"):
+                    self._commit(ready, block, results, choices)
+        except GenebError as error:
+            self._fail(ready.pair, ready, Status.BAD_DATA, plan.one_line(error))
+
+    def _fail(self, pair: plan.Pair, ready: Ready | None, status: Status, problem: str) -> None:
+        """Commit records that say why there is no score, for the lanes that a committed block has not scored."""
+        train, test = (None, None) if ready is None else (ready.train, ready.test)
         with self.clock("write"):
-            lanes = self.asked(pair)  # a block may have been committed
+            lanes = self.asked(pair)
             records = [self._record(pair, lane, train, test, status=status, message=problem) for lane in lanes]
             self.writer.write_pair(pair.element.key, records, None, np.zeros(0, np.int64))
 
@@ -200,18 +272,16 @@ class _Worker:
         return choices, self.fit(X_train, y_train, X_test, y_test, lanes)
 
     def _commit(
-        self,
-        pair: plan.Pair,
-        train: SplitIndex,
-        test: SplitIndex,
-        asked: Sequence[Asked],
-        results: Sequence[LaneResult],
-        choices: Mapping[int, Choice],
+        self, ready: Ready, asked: Sequence[Asked], results: Sequence[LaneResult], choices: Mapping[int, Choice]
     ) -> None:
+        pair, train, test = ready.pair, ready.train, ready.test
         records = [
             self._scored(pair, lane, result, choices.get(i), train, test)
             for i, (lane, result) in enumerate(zip(asked, results, strict=True))
         ]
+        for result in results:
+            if result.solver_reason:
+                self.session.solvers.setdefault(result.solver, result.solver_reason)
         self.writer.write_pair(pair.element.key, records, [r.predictions for r in results], test.labels)
 
     def _scored(
@@ -311,58 +381,3 @@ def _fitter(engine: Engine, reader: Reader) -> FitTask:
     from geneb_jax.probe.harness import fit_task_sklearn
 
     return partial(fit_task_sklearn, stock=engine == "sklearn")
-
-
-def _task_meta(train: SplitIndex, test: SplitIndex) -> TaskMeta:
-    return TaskMeta(
-        n_train=len(train),
-        n_test=len(test),
-        train_digest=train.data_digest,
-        test_digest=test.data_digest,
-        labels=np.union1d(train.labels, test.labels).tolist(),
-        warnings=list(dict.fromkeys((*train.warnings, *test.warnings))),
-    )
-
-
-def _non_finite(pair: plan.Pair, *splits: tuple[NumpyFloat | Rows, SplitIndex]) -> str:
-    for name, (X, split) in zip(("training", "test"), splits, strict=True):
-        bad = non_finite_rows(pair.element, X, split.rows)
-        if len(bad):
-            return (
-                f"{len(bad)} of {len(split)} {name} vectors hold NaN or infinite values, first row {bad[0]}; "
-                "check the encoder and its precision, and embed again"
-            )
-    return ""
-
-
-@contextmanager
-def _bar(total: int, *, enabled: bool) -> Iterator[Callable[[plan.Pair], None]]:
-    """A progress bar on the terminal, with the time left; silent where there is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("probing"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-    )
-    quiet = not (enabled and console.is_terminal)
-    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
-        task = bar.add_task("", total=total, last="")
-
-        def advance(pair: plan.Pair) -> None:
-            bar.update(task, advance=1, last=f"{pair.element.manifest.name} · {pair.info.label}"[:40])
-
-        yield advance

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.errors import UsageError
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.spec import Dtype, HeldOutC
 from geneb_jax.run.lanes import Asked
@@ -15,6 +16,9 @@ from geneb_jax.store import EmbeddingStore, SplitIndex
 
 if TYPE_CHECKING:
     from geneb_jax.probe.blocks import IndexedRows, Rows
+    from geneb_jax.probe.fit import TaskArrays
+
+Solver = Literal["auto", "newton", "newton-cg"]
 
 READ_SHARDS = 2
 """Stored objects that a read may hold beside the rows it returns."""
@@ -27,8 +31,8 @@ class Reader:
     read. `blocks` is whether the engine can work on rows in blocks at all.
     """
 
-    def __init__(self, dtype: Dtype, budget: int | None, *, blocks: bool) -> None:
-        self.dtype, self.blocks, self._budget = dtype, blocks, budget
+    def __init__(self, dtype: Dtype, budget: int | None, *, blocks: bool, solver: Solver = "auto") -> None:
+        self.dtype, self.blocks, self.solver, self._budget = dtype, blocks, solver, budget
 
     @property
     def budget(self) -> int:
@@ -42,21 +46,28 @@ class Reader:
     def read(
         self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]
     ) -> tuple[NumpyFloat | Rows, NumpyFloat | Rows]:
-        """The vectors of both splits: arrays where the fit fits the budget, else rows of the store."""
-        if self._fits(element, train, test, lanes):
+        """The vectors of both splits: arrays where the fit fits the budget, else rows of the store.
+
+        Raises UsageError where rows were to be read in blocks by a solver that cannot.
+        """
+        if not self.blocks or self.planned(element, train, test, lanes) <= self.budget:
             return element.read(train.rows), element.read(test.rows)
+        if self.solver == "newton":
+            raise UsageError(
+                f"the exact Newton solver needs embeddings whole, and {train.task_id} with {len(train):,} rows of "
+                f"width {element.width:,} does not fit the memory budget of {self.budget / 2**20:,.0f} MiB",
+                cure="use --solver newton-cg or auto with another --out, or allow more with --memory-budget",
+            )
         return store_rows(element, train.rows), store_rows(element, test.rows)
 
-    def _fits(self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]) -> bool:
-        if not self.blocks:
-            return True
+    def planned(self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]) -> int:
+        """Bytes that a fit on whole arrays takes."""
         from geneb_jax.probe.memory import planned_bytes
 
         full = {lane.spec for lane in lanes if lane.regime.shots is None}
         count = sum(len(spec.grid) if isinstance(spec, HeldOutC) else 1 for spec in full)
         classes = max(2, len(np.unique(train.labels)))
-        needed = planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
-        return needed <= self.budget
+        return planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
 
     def fit(
         self,
@@ -70,12 +81,18 @@ class Reader:
         if isinstance(X_train, np.ndarray) and isinstance(X_test, np.ndarray):
             from geneb_jax.probe.fit import fit_task
 
-            return fit_task(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype)
+            return fit_task(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype, solver=self.solver)
         from geneb_jax.probe.streamed import fit_task_streamed
 
         assert not isinstance(X_train, np.ndarray)
         assert not isinstance(X_test, np.ndarray)
         return fit_task_streamed(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype, memory_budget=self.budget)
+
+    def fit_together(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
+        """`fit_tasks`."""
+        from geneb_jax.probe.fit import fit_tasks
+
+        return fit_tasks(tasks, lanes, dtype=self.dtype, solver=self.solver)
 
 
 def store_rows(element: EmbeddingStore, rows: NumpyInt) -> IndexedRows:

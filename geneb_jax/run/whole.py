@@ -14,6 +14,7 @@ from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
 from geneb_jax.run.probing import Engine, probe
+from geneb_jax.run.streaming import Solver
 from geneb_jax.task import Suite
 
 
@@ -39,6 +40,7 @@ def embed_and_probe(
     key: int = 0,
     specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
+    solver: Solver = "auto",
     dtype: Dtype = "float32",
     memory_budget: int | None = None,
     progress: bool = True,
@@ -79,6 +81,7 @@ def embed_and_probe(
         key=key,
         specs=specs,
         engine=engine,
+        solver=solver,
         dtype=dtype,
         memory_budget=memory_budget,
         progress=progress,

@@ -170,6 +170,7 @@ def test_a_bad_task_lets_the_others_run_and_exits_4(tmp_path: Path, capsys: pyte
         (["--memory-budget", "8 bananas"], 2, "--memory-budget takes a size such as 8GiB or 500MB, not '8 bananas'"),
         (["--memory-budget", "0"], 2, "--memory-budget takes a size"),
         (["--memory-budget", "1GB", "--engine", "sklearn"], 2, "--memory-budget has no effect with --engine sklearn"),
+        (["--solver", "newton", "--engine", "sklearn"], 2, "--solver has no effect with --engine sklearn"),
         (["--key", "-1"], 2, "the key must be a whole number from 0 up, not -1"),
         (["--seeds", "-4"], 2, "a seed must lie between 0 and 2**32 - 1, not -4"),
         (["--seeds", "3,4,3"], 2, "the seed 3 was given twice"),
