@@ -31,10 +31,9 @@ class Case(NamedTuple):
 
 
 CASES: dict[str, Case] = {
-    "rows, binary": Case(2, "float32", penalties=2),
     "rows and lanes, three classes": Case(3, "float64", penalties=2, draws=5),
     "a grid of more penalties than devices": Case(2, "float32", penalties=9),
-    "rows no multiple of the devices": Case(2, "float64", penalties=1, devices=3),
+    "rows no multiple of the devices": Case(2, "float32", penalties=2, devices=3),
     "rounds of ever fewer lanes": Case(2, "float64", penalties=0, draws=70, low=1e-3, high=1e3),
     "directions in two precisions": Case(2, "float32", penalties=0, draws=21, shots=(50,), low=1e-3, high=1e5),
 }
@@ -133,7 +132,8 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={NUM_DEVICES}"
+    # nearly all the time is compilation, which the second flag shortens by a third
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={NUM_DEVICES} --xla_backend_optimization_level=0"
     os.environ.pop("GENEB_DEVICES", None)
     import tests.conftest  # noqa: F401  the check of array types, as in every test
 
