@@ -18,7 +18,7 @@ from geneb_jax.probe.spec import LogisticSpec
 from tests.tolerances import LIMITS, REFERENCE_GAP, TIE, limit
 
 N, D, M = 100, 24, 1000
-"""Training rows, width and test rows of nearly every problem; row counts from 97 to 112 share a padded size."""
+"""Training rows, width and test rows of nearly every problem; row counts from 97 to 104 share a padded size."""
 
 FULL = Regime(None)
 

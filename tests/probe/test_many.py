@@ -105,6 +105,7 @@ def test_batches_within_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
             assert_same(one, other)
 
 
+@pytest.mark.slow
 def test_draws_with_different_numbers_of_penalties() -> None:
     """As where some C are chosen draw by draw, and meet one of the grid."""
     task = tasks(1, 2)[0]
@@ -113,6 +114,7 @@ def test_draws_with_different_numbers_of_penalties() -> None:
         assert_same(together, fit_task(*task, [lane])[0])
 
 
+@pytest.mark.slow
 def test_one_call_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     solve = batches.solve_draws
