@@ -160,7 +160,8 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
         # features is a small difference of large numbers where the features' mean is far from zero
         scale, shift = np.asarray(part.design.scale, wide), np.asarray(part.design.shift, wide)
         intercept = whole.W[mine, :, -1] + np.einsum("pd,pcdo->pco", shift - shifts[mine], coef[mine])
-        W = np.concatenate([coef[mine] * scale[:, None], intercept[:, :, None]], axis=2)
+        with np.errstate(invalid="ignore"):  # a scale that overflowed ends as a status
+            W = np.concatenate([coef[mine] * scale[:, None], intercept[:, :, None]], axis=2)
         own = Fitted(*(column[mine].reshape(count * c, *column.shape[2:]) for column in whole))
         answers.append(own._replace(W=W.reshape(count * c, *W.shape[2:]).astype(part.design.X.dtype)))
     return answers
