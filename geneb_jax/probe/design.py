@@ -82,8 +82,8 @@ def build_design(X: NumpyFloat, dtype: np.dtype[Any], *, centre: bool, intercept
         coordinates = (jnp.asarray(shift), jnp.asarray(scale), jnp.asarray(constant))
         return Design(jax.device_put(Xh), *coordinates, rows)
     padded = jnp.asarray(pad(np.asarray(X, dtype), padded_rows(rows)))
-    Xt, *rest = _transform(padded, jnp.asarray(rows), centre, intercept)
-    return Design(Xt, *rest, rows)
+    Xt, moved, spread, constant_columns = _transform(padded, jnp.asarray(rows), centre, intercept)
+    return Design(Xt, moved, spread, constant_columns, rows)
 
 
 def _aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> NumpyFloat:
