@@ -41,6 +41,7 @@ from geneb_jax.solve.precondition import (
     refreshed_factor,
     uniform_factor,
 )
+from geneb_kernels.gram import weighted_gram_host
 
 __all__ = ["MAX_INNER", "PER_CLASS_BYTES", "Fitted", "Lanes", "solve_lanes"]
 
@@ -49,6 +50,9 @@ PER_CLASS_BYTES = 256 * 2**20
 
 MAX_INNER = 400
 """Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
+
+BLAS_THREADS_FROM = 2048
+"""Columns from which a Gram matrix is one BLAS call with all its threads."""
 
 LEAST_BUDGET = 12
 """Fewest passes between two preconditioners: the cost of one Newton step."""
@@ -73,6 +77,16 @@ def _spread_mean_gram(problem: Problem, split: Split) -> Float[Array, "q q"]:
     weights = problem.weights[first]
     total = jnp.maximum(jnp.sum(weights), np.finfo(weights.dtype).tiny)
     return gram_over_rows(problem.X, weights, split) / total
+
+
+def _host_mean_gram(lanes: Lanes) -> Float[Array, "q q"]:
+    """`_mean_gram` of one X on the host's BLAS, whose symmetric product XLA on CPU does not have."""
+    X, weights = np.asarray(lanes.X), np.asarray(lanes.weights)
+    first = weights[int(np.argmax(np.isfinite(weights).all(axis=1)))]
+    # wide designs get BLAS's own threads (`fit.WIDE`)
+    G = weighted_gram_host(X, first, threads=1 if X.shape[1] >= BLAS_THREADS_FROM else None)
+    with np.errstate(all="ignore"):
+        return jax.device_put((G / max(first.sum(), np.finfo(X.dtype).tiny)).astype(X.dtype))
 
 
 @partial(jax.jit, static_argnames=("o", "split"))
@@ -169,7 +183,10 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool =
     state = zero_state(lanes)
     split = split_for(problem)
     problem, state = spread(problem, state, split)
-    G = _mean_gram(lanes) if split is None else _spread_mean_gram(problem, split)
+    if split is not None:
+        G = _spread_mean_gram(problem, split)
+    else:
+        G = _host_mean_gram(lanes) if jax.default_backend() == "cpu" else _mean_gram(lanes)
     factor = _first_factors(problem, G, o, split)
     tol = np.asarray(tolerance, lanes.X.dtype)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_kernels.gram import weighted_gram
+from geneb_kernels.gram import weighted_gram, weighted_gram_host
 from tests.tolerances import limit
 
 SHAPES = [(1, 1), (3, 7), (129, 65), (8192, 5), (8193, 5), (9000, 3), (16384, 2), (37, 513), (8192, 514)]
@@ -41,3 +41,22 @@ def test_vmapped_over_weights() -> None:
 def test_shapes_that_do_not_fit_are_refused(X: tuple[int, ...], w: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"must be \(n, d\)"):
         weighted_gram(jnp.zeros(X), jnp.zeros(w))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind", ["alike", "own", "gaps"])
+def test_the_hosts_gram_is_the_reference(kind: str, threads: int) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4100, 20)).astype(np.float32)
+    w = np.full(4100, 0.7, np.float32) if kind == "alike" else rng.uniform(0, 2, 4100).astype(np.float32)
+    if kind == "gaps":
+        w[::3] = 0
+    w[4000:] = 0
+    found = weighted_gram_host(X, w, threads)
+    wide = X.astype(np.float64)
+    np.testing.assert_allclose(found, wide.T @ (w[:, None] * wide), rtol=1e-5, atol=1e-3)
+    assert np.array_equal(found, found.T)
+
+
+def test_the_hosts_gram_of_no_weight_is_zero() -> None:
+    assert not weighted_gram_host(np.ones((5, 3), np.float32), np.zeros(5, np.float32)).any()
