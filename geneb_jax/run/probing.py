@@ -184,11 +184,13 @@ class _Worker:
     def flush(self, advance: Callable[[plan.Pair], None]) -> None:
         """Fit the pairs that wait, and commit each one's records."""
         group, self.waiting = self.waiting, []
+        found = None
         try:
-            with self.clock("fit"):
-                found = self._together(group) if len(group) > 1 else None
+            if len(group) > 1:
+                with self.clock("fit"):
+                    found = self._together(group)
         except GenebError:
-            found = None  # whose fault it is shows when each is fitted alone
+            pass  # whose fault it is shows when each is fitted alone
         for i, ready in enumerate(group):
             if found is None:
                 self._alone(ready)

@@ -20,7 +20,7 @@ from tests.run.helpers import blobs, write_store
 
 MIB = 2**20
 
-SMALL = 350_000
+SMALL = 600_000
 """Bytes: less than the fits of these tasks take in memory, more than reading a block of the store takes."""
 
 
@@ -30,7 +30,7 @@ def rows_of(run: Run, *left_out: str) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 def test_a_small_budget_changes_no_record(tmp_path: Path) -> None:
-    write_store(tmp_path / "store", {"a": blobs(1, n=2000)})
+    write_store(tmp_path / "store", {"a": blobs(1, n=6000)})
     assert in_blocks(tmp_path / "store")
     asked = {
         "regimes": ["full", "10shot"],
@@ -42,7 +42,8 @@ def test_a_small_budget_changes_no_record(tmp_path: Path) -> None:
     whole = probe([tmp_path / "store"], None, tmp_path / "whole", **asked)  # type: ignore[arg-type]
     streamed = probe([tmp_path / "store"], None, tmp_path / "streamed", memory_budget=SMALL, **asked)  # type: ignore[arg-type]
     numbers = ("objective", "grad_norm", "relative_gap", "num_steps")
-    assert rows_of(streamed, *numbers) == rows_of(whole, *numbers)
+    for one, other in zip(rows_of(streamed, *numbers), rows_of(whole, *numbers), strict=True):
+        assert {key: (one[key], other[key]) for key in one if one[key] != other[key]} == {}
     for one, other in zip(rows_of(streamed), rows_of(whole), strict=True):
         assert one["objective"] == pytest.approx(other["objective"], rel=1e-9)
         mine, theirs = (run.predictions(str(one["record_id"])) for run in (streamed, whole))
@@ -63,7 +64,7 @@ def in_blocks(path: Path) -> bool:
 
 
 def test_bad_vectors_are_named_without_being_read(tmp_path: Path) -> None:
-    arrays = blobs(1, n=2000)
+    arrays = blobs(1, n=6000)
     arrays[0][7, 2] = np.nan
     write_store(tmp_path / "store", {"a": arrays})
     assert in_blocks(tmp_path / "store")
