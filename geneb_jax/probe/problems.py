@@ -17,7 +17,7 @@ from geneb_jax.probe.design import Design, pad, padded_rows
 from geneb_jax.probe.lanes import Fitted, Lanes
 from geneb_jax.probe.select import solve_with
 from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.solve.span import span
+from geneb_jax.solve.span import own_rows, span
 from geneb_kernels.precision import HIGHEST
 
 GRID_BYTES = 256 * 2**20
@@ -196,20 +196,9 @@ def _coordinates(
 
     def lane(item: tuple[Float[Array, "m d"], Bool[Array, " m"]]) -> tuple[Array, Array, Array, Array]:
         raw, real = item
-        mask = real.astype(jnp.float64)[:, None]
-        R = raw.astype(jnp.float64) * mask
+        R, last, shift, scale = own_rows(raw, real, intercept, standardize)
         m, d = R.shape
-        count = jnp.sum(mask)
-        mean = jnp.sum(R, axis=0) / count
-        centre = intercept or standardize
-        shift = mean if centre else jnp.zeros_like(mean)
-        R = (R - shift) * mask
-        spread = jnp.sqrt(jnp.sum(R * R, axis=0) / count)
-        constant = spread <= 8 * np.finfo(np.float64).eps * jnp.abs(mean)
-        scale = jnp.where(constant, 1, spread) if standardize else jnp.ones_like(mean)
-        R = R / scale
         features, basis = span(R) if m < d else (R, jnp.eye(d, dtype=R.dtype))
-        last = mask if intercept else jnp.zeros_like(mask)
         return jnp.concatenate([features, last], axis=1), basis, shift, scale
 
     # one after the other, so that the scratch is one lane's

@@ -33,7 +33,7 @@ from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficie
 from geneb_jax.probe.fit import WIDE
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.solve.span import span
+from geneb_jax.solve.span import own_rows, span
 from geneb_jax.status import Status
 from geneb_kernels.precision import HIGHEST
 
@@ -335,15 +335,6 @@ def _span_features(
     raw: Float[Array, "m d"], real: Bool[Array, " m"], intercept: bool, standardize: bool
 ) -> tuple[Float[Array, "m q"], Float[Array, "d m"], Float[Array, " d"], Float[Array, " d"]]:
     """Features in the rows' span with the intercept's column, the basis, and the shift and scale of the columns."""
-    mask = real.astype(jnp.float64)[:, None]
-    R = raw.astype(jnp.float64) * mask
-    count = jnp.sum(mask)
-    mean = jnp.sum(R, axis=0) / count
-    shift = mean if intercept or standardize else jnp.zeros_like(mean)
-    R = (R - shift) * mask
-    spread = jnp.sqrt(jnp.sum(R * R, axis=0) / count)
-    constant = spread <= 8 * np.finfo(np.float64).eps * jnp.abs(mean)
-    scale = jnp.where(constant, 1, spread) if standardize else jnp.ones_like(mean)
-    features, basis = span(R / scale)
-    last = mask if intercept else jnp.zeros_like(mask)
+    R, last, shift, scale = own_rows(raw, real, intercept, standardize)
+    features, basis = span(R)
     return jnp.concatenate([features, last], axis=1), basis, shift, scale

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float
+from geneb_jax.axes import Array, Bool, Float
 from geneb_kernels.precision import HIGHEST
 
 
@@ -37,3 +37,29 @@ def span(rows: Float[Array, "n d"]) -> Span:
     jitter = jnp.maximum(4 * n * np.finfo(K.dtype).eps * jnp.max(jnp.diag(K)), np.finfo(K.dtype).tiny)
     L = jnp.linalg.cholesky(K + jitter * jnp.eye(n, dtype=K.dtype))
     return Span(L, jax.scipy.linalg.solve_triangular(L, rows, lower=True).T)
+
+
+class OwnRows(NamedTuple):
+    """Rows (m, d) in coordinates of their own, the intercept column (m, 1), and each feature's shift and scale."""
+
+    rows: Float[Array, "m d"]
+    last: Float[Array, "m 1"]
+    shift: Float[Array, " d"]
+    scale: Float[Array, " d"]
+
+
+def own_rows(raw: Float[Array, "m d"], real: Bool[Array, " m"], intercept: bool, standardize: bool) -> OwnRows:
+    """Raw rows in float64 as their probe sees them, before `span`: centred where there is an intercept or a scale.
+
+    Rows that are not real count for nothing and become zero; the intercept's column is zero where there is none.
+    """
+    mask = real.astype(jnp.float64)[:, None]
+    R = raw.astype(jnp.float64) * mask
+    count = jnp.sum(mask)
+    mean = jnp.sum(R, axis=0) / count
+    shift = mean if intercept or standardize else jnp.zeros_like(mean)
+    R = (R - shift) * mask
+    spread = jnp.sqrt(jnp.sum(R * R, axis=0) / count)
+    constant = spread <= 8 * np.finfo(np.float64).eps * jnp.abs(mean)
+    scale = jnp.where(constant, 1, spread) if standardize else jnp.ones_like(mean)
+    return OwnRows(R / scale, mask if intercept else jnp.zeros_like(mask), shift, scale)
