@@ -52,12 +52,19 @@ def draw_rows(labels: NumpyInt, shots: int, seed: int) -> NumpyInt:
     A fresh ``RandomState(seed)``; classes in sorted order; ``choice`` without replacement inside each class; rows
     concatenated class by class (GENEB harness 0.1.0).
     """
-    state = np.random.RandomState(seed)  # the legacy generator is the protocol
-    chosen = []
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        chosen.append(state.choice(rows, size=min(shots, len(rows)), replace=False))
-    return np.concatenate(chosen).astype(np.int64)
+    return draw_many(labels, [(shots, seed)])[0]
+
+
+def draw_many(labels: NumpyInt, draws: Sequence[tuple[int, int]]) -> list[NumpyInt]:
+    """`draw_rows` of many (shots, seed) on the same labels: classes looked up once, one generator seeded anew."""
+    state = np.random.RandomState()  # the legacy generator is the protocol
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    found = []
+    for shots, seed in draws:
+        state.seed(seed)
+        chosen = [state.choice(rows, size=min(shots, len(rows)), replace=False) for rows in members]
+        found.append(np.concatenate(chosen).astype(np.int64))
+    return found
 
 
 def draw_seeds(draws: int, key: int = 0) -> tuple[int, ...]:
