@@ -47,7 +47,7 @@ REFRESHES = 1
 """Preconditioners rebuilt in one fit; measured: none for few rows, one or two for many."""
 
 PER_CLASS_BYTES = 256 * 2**20
-"""Beyond this all classes of a lane share one preconditioner block; as in `geneb_jax.probe.rounds`."""
+"""Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.blocks import IN_FLIGHT
+from geneb_jax.probe.cost import PER_CLASS_BYTES
 from geneb_jax.probe.design import padded_rows
-from geneb_jax.probe.rounds import PER_CLASS_BYTES
 from geneb_jax.probe.spec import Dtype
 
 DEFAULT_SHARE = 0.5

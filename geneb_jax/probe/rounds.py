@@ -16,6 +16,7 @@ import numpy as np
 
 from geneb_jax.axes import Array, Float
 from geneb_jax.linear.objective import probabilities
+from geneb_jax.probe.cost import PER_CLASS_BYTES
 from geneb_jax.probe.devices import (
     EVERYWHERE,
     SPREAD,
@@ -43,10 +44,7 @@ from geneb_jax.solve.precondition import (
 )
 from geneb_kernels.gram import weighted_gram_host
 
-__all__ = ["MAX_INNER", "PER_CLASS_BYTES", "Fitted", "Lanes", "solve_lanes"]
-
-PER_CLASS_BYTES = 256 * 2**20
-"""Most memory for one preconditioner block per class and lane; beyond it all classes share one block."""
+__all__ = ["MAX_INNER", "Fitted", "Lanes", "solve_lanes"]
 
 MAX_INNER = 400
 """Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
