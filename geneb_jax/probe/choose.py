@@ -18,7 +18,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.probe.blocks import Rows, select
@@ -28,6 +27,7 @@ from geneb_jax.probe.problems import Targets, solve_own_rows
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
 from geneb_jax.probe.score import score_lanes, table_scores
 from geneb_jax.probe.spec import HeldOutC
+from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
 FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane]], list[LaneResult]]
@@ -123,7 +123,7 @@ def _score_draws(X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], sp
     each = 8 * X.shape[1] * (2 * fit + held)
     size = min(len(splits), max(8, 1 << (BATCH_BYTES // each).bit_length() >> 1))
     found: list[list[float]] = []
-    with np.errstate(over="ignore"), jax.enable_x64(True), threadpool_limits(1, "blas"):
+    with np.errstate(over="ignore"), jax.enable_x64(True), one_blas_thread():
         for start in range(0, len(splits), size):
             part = list(splits[start : start + size])
             real = len(part)

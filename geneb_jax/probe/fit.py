@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
@@ -20,10 +18,8 @@ from geneb_jax.probe.problems import Targets
 from geneb_jax.probe.score import score_lanes, table_scores
 from geneb_jax.probe.select import Asked, check_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probe.threads import WIDE, one_blas_thread
 from geneb_jax.status import Status
-
-WIDE = 2048
-"""From this width on LAPACK gets all threads; below, its spinning threads only disturb XLA's."""
 
 
 class TaskArrays(NamedTuple):
@@ -82,11 +78,10 @@ def fit_tasks(
         _check_shapes(*task)
     tasks = [t._replace(y_train=np.asarray(t.y_train, np.int64), y_test=np.asarray(t.y_test, np.int64)) for t in tasks]
     results: list[dict[int, LaneResult]] = [{} for _ in tasks]
-    one_thread = all(task.X_train.shape[1] < WIDE for task in tasks)
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
-        threadpool_limits(1, "blas") if one_thread else contextlib.nullcontext(),
+        one_blas_thread(unless=any(task.X_train.shape[1] >= WIDE for task in tasks)),
     ):
         prepared: list[_Prepared] = []
         own: list[Own] = []

@@ -33,6 +33,7 @@ from geneb_jax.probe.devices import (
 )
 from geneb_jax.probe.dual_rounds import solve_dual
 from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, updated, zero_state
+from geneb_jax.probe.threads import WIDE
 from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import (
     active_rows,
@@ -48,9 +49,6 @@ __all__ = ["MAX_INNER", "Fitted", "Lanes", "solve_lanes"]
 
 MAX_INNER = 400
 """Conjugate-gradient steps after which a Newton direction is taken as it is; still a descent direction."""
-
-BLAS_THREADS_FROM = 2048
-"""Columns from which a Gram matrix is one BLAS call with all its threads."""
 
 LEAST_BUDGET = 12
 """Fewest passes between two preconditioners: the cost of one Newton step."""
@@ -81,8 +79,8 @@ def _host_mean_gram(lanes: Lanes) -> Float[Array, "q q"]:
     """`_mean_gram` of one X on the host's BLAS, whose symmetric product XLA on CPU does not have."""
     X, weights = np.asarray(lanes.X), np.asarray(lanes.weights)
     first = weights[int(np.argmax(np.isfinite(weights).all(axis=1)))]
-    # wide designs get BLAS's own threads (`fit.WIDE`)
-    G = weighted_gram_host(X, first, threads=1 if X.shape[1] >= BLAS_THREADS_FROM else None)
+    # a wide design's Gram matrix is one BLAS call with all its threads
+    G = weighted_gram_host(X, first, threads=1 if X.shape[1] >= WIDE else None)
     with np.errstate(all="ignore"):
         return jax.device_put((G / max(first.sum(), np.finfo(X.dtype).tiny)).astype(X.dtype))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat, NumpyInt
 from geneb_jax.linear.objective import curvature_product, probabilities, residuals, row_losses
 from geneb_jax.probe.blocks import Coordinates, Rows, body, stream
 from geneb_jax.probe.rounds import MAX_INNER
 from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probe.threads import WIDE, one_blas_thread
 from geneb_jax.solve.host_factor import HostFactor, HostGram, factor_grams
 from geneb_jax.solve.precondition import uniform_curvature
 from geneb_jax.solve.streamed import Descent, Want
@@ -30,9 +29,6 @@ PATIENCE = 8
 
 TILE = 512
 """Rows of a block multiplied at a time on a CPU, where they stay in cache; an accelerator takes the block at once."""
-
-WIDE = 2048
-"""From this width on Gram matrices and their factors get all BLAS threads."""
 
 COMPACT_COLUMNS = 8
 """Finished lanes are dropped from the passes only where these have more columns; fewer cost nothing beside reading."""
@@ -133,8 +129,7 @@ class _Passes:
         data, loss = np.zeros((len(lanes) * o, q)), np.zeros(len(lanes))
         index, size = self.problem.index, self.layout.block
         tile = math.gcd(size, TILE) if jax.default_backend() == "cpu" else size
-        # BLAS threads that spin after a call disturb XLA's, so they are let loose for large Gram matrices only
-        with contextlib.nullcontext() if grams and q > WIDE else threadpool_limits(1, "blas"):
+        with one_blas_thread(unless=bool(grams) and q > WIDE):
             for block in stream(self.problem.rows, size):
                 part = slice(block.start, block.stop)
                 y = _filled(index[part].astype(np.int32), size, -1)

@@ -16,7 +16,6 @@ classes at their joint optimum. A lane with fewer than two classes of positive w
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,14 +24,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficients
-from geneb_jax.probe.fit import WIDE
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probe.threads import WIDE, one_blas_thread
 from geneb_jax.solve.span import own_rows, span
 from geneb_jax.status import Status
 from geneb_kernels.precision import HIGHEST
@@ -176,11 +174,10 @@ def fit_lanes(X: NumpyFloat, lanes: Sequence[WeightedLane], *, dtype: Dtype = "f
             ready.append(item)
         else:
             results[place] = _empty(d, lane.k, Status.ONE_CLASS_TRAIN if finite else Status.BAD_EMBEDDING)
-    one_thread = d < WIDE
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
-        threadpool_limits(1, "blas") if one_thread else contextlib.nullcontext(),
+        one_blas_thread(unless=d >= WIDE),
     ):
         for same in _groups(ready, lambda item: (item.lane.spec.fit_intercept, item.lane.spec.standardize)):
             results.update(_fit_coordinates(X, same, dtype))
