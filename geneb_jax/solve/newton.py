@@ -17,6 +17,7 @@ steps. Only the last column, the intercept's, may be unpenalised.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import jax
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Float
-from geneb_jax.solve.newton_cg import Problem, State, follow, gradient, newton_direction
+from geneb_jax.solve.newton_cg import Problem, State, preconditioned_step
 from geneb_jax.solve.precondition import inverse_factor
 from geneb_kernels.gram import weighted_gram
 from geneb_kernels.precision import HIGHEST
@@ -150,19 +151,7 @@ def _inverse(problem: Problem, P: Float[Array, "n o"]) -> Callable[[Array], Arra
 
 def newton_step(problem: Problem, state: State, tolerance: Float[Array, ""]) -> State:
     """One exact primal Newton step; sets ``running`` to 0 and the status when there is nothing left to do."""
-    grad, P = gradient(problem, state)
-    forcing = jnp.asarray(FORCING, grad.dtype)
-    inner = newton_direction(problem, _inverse(problem, P), grad, P, forcing, MAX_REFINEMENTS)
-    return follow(
-        problem,
-        state,
-        grad,
-        inner.delta,
-        inner.U,
-        tolerance,
-        sound=jnp.isfinite(inner.rho),
-        passes=2 * inner.products + 1,
-    )
+    return preconditioned_step(problem, state, tolerance, partial(_inverse, problem), FORCING, MAX_REFINEMENTS)
 
 
 def solve_exact(

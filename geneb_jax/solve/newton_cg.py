@@ -226,10 +226,21 @@ def outer_step(
     problem: Problem, factor: Float[Array, "*k d d"], state: State, tolerance: Float[Array, ""], max_inner: int
 ) -> State:
     """One Newton step; sets ``running`` to 0 and the status when there is nothing left to do."""
+    apply = partial(precondition, factor)
+    return preconditioned_step(problem, state, tolerance, lambda P: apply, FORCING, max_inner)
+
+
+def preconditioned_step(
+    problem: Problem,
+    state: State,
+    tolerance: Float[Array, ""],
+    preconditioner: Callable[[Array], Callable[[Array], Array]],
+    forcing: float,
+    max_inner: int,
+) -> State:
+    """A step along `newton_direction`, with the preconditioner that `preconditioner` makes at probabilities P (n, o)."""
     grad, P = gradient(problem, state)
-    inner = newton_direction(
-        problem, partial(precondition, factor), grad, P, jnp.asarray(FORCING, grad.dtype), max_inner
-    )
+    inner = newton_direction(problem, preconditioner(P), grad, P, jnp.asarray(forcing, grad.dtype), max_inner)
     return follow(
         problem,
         state,
