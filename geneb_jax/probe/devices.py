@@ -23,7 +23,7 @@ from geneb_jax.axes import Array, Float, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.lanes import take_lanes
 from geneb_jax.solve.newton_cg import Problem, State
-from geneb_jax.solve.precondition import inverse_factor
+from geneb_jax.solve.precondition import refreshed_factor
 from geneb_kernels.gram import weighted_gram
 
 DEVICES_VARIABLE = "GENEB_DEVICES"
@@ -238,17 +238,8 @@ def refreshed_over_rows(
     """`refreshed_factor` of rows that are spread: every device gives the rows that have most curvature of its own."""
     own = min(-(-rows // split.mesh.size), X.shape[0] // split.mesh.size)
 
-    def local(X: Array, curvatures: Array, penalty: Array, G: Array) -> Array:
-        def one(s: Array) -> Array:
-            index = jax.lax.top_k(s.astype(jnp.float32), own)[1]
-            top = s[index]
-            rest = jnp.maximum(_total(jnp.sum(s) - jnp.sum(top)), 0)
-            return inverse_factor(_total(weighted_gram(X[index], top)) + rest * G + jnp.diag(penalty))
-
-        return jax.lax.map(one, curvatures)
-
     return jax.shard_map(
-        local,
+        partial(refreshed_factor, rows=own, total=_total),
         mesh=split.mesh,
         in_specs=(SPREAD, SPREAD_ROWS, EVERYWHERE, EVERYWHERE),
         out_specs=EVERYWHERE,

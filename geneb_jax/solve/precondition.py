@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,19 +75,23 @@ def refreshed_factor(
     penalty: Float[Array, " d"],
     G: Float[Array, "d d"],
     rows: int,
+    total: Callable[[Array], Array] | None = None,
 ) -> Float[Array, "c d d"]:
     """One factor for each set of row curvatures s: of Xᵀ diag(s) X + diag(π), from the `rows` largest s.
 
-    What the other rows add is taken to be their total curvature times the mean Gram matrix G.
+    What the other rows add is taken to be their total curvature times the mean Gram matrix G. Where X is only a part
+    of the rows, `total` adds up over the parts; each gives the `rows` largest s of its own.
     """
 
     def one(s: Float[Array, " n"]) -> Float[Array, "d d"]:
-        if rows >= X.shape[0]:
+        if rows >= X.shape[0] and total is None:
             return inverse_factor(weighted_gram(X, s) + jnp.diag(penalty))
         # single precision selects rows well enough, and has a fast selection
         index = jax.lax.top_k(s.astype(jnp.float32), rows)[1]
         top = s[index]
-        rest = jnp.maximum(jnp.sum(s) - jnp.sum(top), 0)
-        return inverse_factor(weighted_gram(X[index], top) + rest * G + jnp.diag(penalty))
+        gram, rest = weighted_gram(X[index], top), jnp.sum(s) - jnp.sum(top)
+        if total is not None:
+            gram, rest = total(gram), total(rest)
+        return inverse_factor(gram + jnp.maximum(rest, 0) * G + jnp.diag(penalty))
 
     return jax.lax.map(one, curvatures)
