@@ -20,7 +20,7 @@ from geneb_jax.probe.dual_rounds import SINGLE_LIMIT
 from geneb_jax.probe.lanes import Fitted
 from geneb_jax.probe.memory import own_rows_bytes
 from geneb_jax.probe.problems import Draws, Targets, solve_all_rows, solve_draws
-from geneb_jax.probe.regime import draw_rows
+from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.select import Asked, select_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.status import Status
@@ -113,7 +113,7 @@ def solve_part(part: Part, dtype: Dtype, asked: Asked) -> list[Own]:
         draws: dict[tuple[int, int], list[Key]] = {}
         for key in keys:
             draws.setdefault((key.shots or 0, key.seed), []).append(key)
-        rows = [draw_rows(part.targets.index, shots, seed) for shots, seed in draws]
+        rows = draw_many(part.targets.index, list(draws))
         own.append(_own(part, spec, rows, list(draws.values()), asked))
     return own
 

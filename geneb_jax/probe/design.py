@@ -86,8 +86,8 @@ def build_design(X: NumpyFloat, dtype: np.dtype[Any], *, centre: bool, intercept
     return Design(Xt, moved, spread, constant_columns, rows)
 
 
-def _aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> NumpyFloat:
-    """An array that the CPU device takes over without a copy."""
+def aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> NumpyFloat:
+    """An array, not yet filled, that the CPU device takes over without a copy."""
     size = rows * columns * dtype.itemsize
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
@@ -102,7 +102,7 @@ def host_transform(
     Blocks that stay in cache, one array beside X itself, sums of blocks in float64, and nothing to compile.
     """
     n, d = X.shape
-    out = _aligned(padded, d + 1, dtype)
+    out = aligned(padded, d + 1, dtype)
     step = max(16, BLOCK_NUMBERS // (d + 1))
     blocks = [slice(i, min(i + step, n)) for i in range(0, n, step)]
     with np.errstate(all="ignore"):  # what overflows or is no number ends as a status
@@ -147,7 +147,7 @@ def _host_apply(design: Design, X: NumpyFloat, padded: int) -> NumpyFloat:
     m, d = X.shape
     dtype = np.dtype(design.X.dtype)
     shift, scale, constant = (np.asarray(a) for a in (design.shift, design.scale, design.constant))
-    out = _aligned(padded, d + 1, dtype)
+    out = aligned(padded, d + 1, dtype)
     step = max(16, BLOCK_NUMBERS // (d + 1))
     with np.errstate(all="ignore"):
         for start in range(0, m, step):

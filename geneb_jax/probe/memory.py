@@ -75,10 +75,10 @@ def planned_bytes(n: int, m: int, d: int, k: int, lanes: int, dtype: Dtype = "fl
 
 
 def own_rows_bytes(m: int, d: int, o: int, draws: int = 1) -> int:
-    """What `solve_own_rows` takes for draws of m rows each: float64, with the basis of their span."""
+    """What `solve_own_rows` takes for draws of m rows each: float64, in their span."""
     m = padded_rows(m)
     r = min(m, d) + 1
-    return draws * (8 * m * d + 8 * (2 * d * r + m * r + 4 * r * r + VECTORS * (r + m) * o + 3 * d * o)) + 8 * (
+    return draws * (8 * m * d + 8 * (d + m * r + 4 * r * r + VECTORS * (r + m) * o + 3 * d * o)) + 8 * (
         4 * m * d + 3 * r * r
     )
 

@@ -13,12 +13,11 @@ import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.probe.cost import Solver
-from geneb_jax.probe.design import Design, pad, padded_rows
+from geneb_jax.probe.design import Design, aligned, pad, padded_rows
 from geneb_jax.probe.lanes import Fitted, Lanes
 from geneb_jax.probe.select import solve_with
 from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.solve.span import own_rows, span
-from geneb_kernels.precision import HIGHEST
+from geneb_jax.solve.span import from_span, own_rows, span
 
 GRID_BYTES = 256 * 2**20
 """Most memory for the features of draws, repeated for each of their penalties; beyond it one penalty at a time."""
@@ -119,16 +118,16 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
     tiny norms exact. A draw's rows and span are shared by its penalties.
     """
     wide, m = np.dtype(np.float64), parts[0].rows
-    gathered = [_gather(part, spec, m) for part in parts]
     counts = [len(part.selections) for part in parts]
     # several tasks are filled up with copies of a draw, so that other numbers of them find their shape compiled
     p = sum(counts) if len(parts) == 1 else 1 << (sum(counts) - 1).bit_length()
-    rows, real, Y, weights, C = (_filled(np.concatenate(column), p) for column in zip(*gathered, strict=True))
+    small = zip(*(_targets(part, spec, m) for part in parts), strict=True)
+    real, Y, weights, C = (_filled(np.concatenate(column), p) for column in small)
+    rows = _gather(parts, m, p)
     c, o = C.shape[1], Y.shape[-1]
     with jax.enable_x64(True):
-        Z, basis, own_shift, own_scale = _coordinates(
-            jnp.asarray(rows), jnp.asarray(real), spec.fit_intercept, spec.standardize
-        )
+        given = jnp.asarray(rows), jnp.asarray(real)
+        Z, own_shift = _coordinates(*given, spec.fit_intercept, spec.standardize)
         r = Z.shape[-1]
         together = c if 8 * p * c * m * r <= GRID_BYTES else 1
         mixed = np.dtype(parts[0].design.X.dtype) == np.float32
@@ -148,7 +147,7 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
             found.append(Fitted(*(column.reshape(p, together, *column.shape[1:]) for column in fitted)))
         whole = Fitted(*(np.concatenate(column, axis=1) for column in zip(*found, strict=True)))
         columns = whole.W.transpose(0, 2, 1, 3).reshape(p, r, c * o)
-        coef = np.asarray(_to_width(columns, basis, own_scale))
+        coef = np.asarray(_to_width(*given, Z, jnp.asarray(columns), spec.fit_intercept, spec.standardize))
     coef = coef.reshape(p, -1, c, o).transpose(0, 2, 1, 3)
     shifts = np.asarray(own_shift)
     answers: list[Fitted] = []
@@ -167,15 +166,27 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
     return answers
 
 
-def _gather(
-    part: Draws, spec: LogisticSpec, m: int
-) -> tuple[NumpyFloat, NumpyBool, NumpyFloat, NumpyFloat, NumpyFloat]:
-    """Raw rows (p, m, d), which of them are real, targets, row weights before C, and C (p, c)."""
+def _targets(part: Draws, spec: LogisticSpec, m: int) -> tuple[NumpyBool, NumpyFloat, NumpyFloat, NumpyFloat]:
+    """Which of m rows of each draw are real (p, m), targets, row weights before C, and C (p, c)."""
     wide = np.dtype(np.float64)
     weights = np.stack([pad(part.targets.class_weights(rows, spec, wide), m) for rows in part.selections])
     real = np.stack([np.arange(m) < len(rows) for rows in part.selections])
     filled = np.stack([pad(rows, m) for rows in part.selections])
-    return part.X[filled], real, part.targets.encode(filled, wide), weights, np.asarray(part.penalties, wide)
+    return real, part.targets.encode(filled, wide), weights, np.asarray(part.penalties, wide)
+
+
+def _gather(parts: Sequence[Draws], m: int, p: int) -> NumpyFloat:
+    """Raw rows (p, m, d) of the parts' draws, filled up like `_filled`: the largest array here, so written once."""
+    d = parts[0].X.shape[1]
+    out = aligned(p * m, d, np.dtype(parts[0].X.dtype)).reshape(p, m, d)
+    place = 0
+    for part in parts:
+        for selected in part.selections:
+            # clipping changes no row number, but lets NumPy write in place
+            np.take(part.X, pad(selected, m), axis=0, out=out[place], mode="clip")
+            place += 1
+    out[place:] = out[place - 1]
+    return out
 
 
 def _filled(A: NumpyFloat, count: int) -> NumpyFloat:
@@ -191,23 +202,36 @@ def _repeated(Z: Float[Array, "p m r"], times: int) -> Float[Array, "l m r"]:
 @partial(jax.jit, static_argnames=("intercept", "standardize"))
 def _coordinates(
     rows: Float[Array, "p m d"], real: Bool[Array, "p m"], intercept: bool, standardize: bool
-) -> tuple[Float[Array, "p m r"], Float[Array, "p d s"], Float[Array, "p d"], Float[Array, "p d"]]:
-    """Each lane's features with the intercept's column, its basis, and its own shift and scale of the raw features."""
+) -> tuple[Float[Array, "p m r"], Float[Array, "p d"]]:
+    """Each lane's features with the intercept's column, and its own shift of the raw features."""
 
-    def lane(item: tuple[Float[Array, "m d"], Bool[Array, " m"]]) -> tuple[Array, Array, Array, Array]:
-        raw, real = item
-        R, last, shift, scale = own_rows(raw, real, intercept, standardize)
-        m, d = R.shape
-        features, basis = span(R) if m < d else (R, jnp.eye(d, dtype=R.dtype))
-        return jnp.concatenate([features, last], axis=1), basis, shift, scale
+    def lane(item: tuple[Float[Array, "m d"], Bool[Array, " m"]]) -> tuple[Array, Array]:
+        own = own_rows(*item, intercept, standardize)
+        m, d = own.rows.shape
+        features = span(own.rows) if m < d else own.rows
+        return jnp.concatenate([features, own.last], axis=1), own.shift
 
     # one after the other, so that the scratch is one lane's
     return jax.lax.map(lane, (rows, real))
 
 
-@jax.jit
+@partial(jax.jit, static_argnames=("intercept", "standardize"))
 def _to_width(
-    V: Float[Array, "p r o"], basis: Float[Array, "p d s"], scale: Float[Array, "p d"]
+    rows: Float[Array, "p m d"],
+    real: Bool[Array, "p m"],
+    Z: Float[Array, "p m r"],
+    V: Float[Array, "p r o"],
+    intercept: bool,
+    standardize: bool,
 ) -> Float[Array, "p d o"]:
-    """Coefficients on raw features."""
-    return jnp.einsum("pds,pso->pdo", basis, V[:, :-1], precision=HIGHEST) / scale[..., None]
+    """Coefficients on raw features from those of `_coordinates`; the rows are shifted and scaled once more, which
+    costs less than keeping them in float64."""
+
+    def lane(item: tuple[Array, Array, Array, Array]) -> Array:
+        raw, real, Z, V = item
+        own = own_rows(raw, real, intercept, standardize)
+        m, d = own.rows.shape
+        W = from_span(Z[:, :-1], own.rows, V[:-1]) if m < d else V[:-1]
+        return W / own.scale[:, None]
+
+    return jax.lax.map(lane, (rows, real, Z, V))

@@ -22,7 +22,7 @@ from geneb_jax.probe.design import Design, raw_coefficients
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.memory import Plan, Shape, own_rows_bytes, plan, scoring_rows
 from geneb_jax.probe.problems import Targets, solve_own_rows
-from geneb_jax.probe.regime import draw_rows
+from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.score import score_lanes, table_scores
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.sweep import Layout, Streamed, solve_streamed
@@ -229,7 +229,7 @@ class _Task:
 
     def _draws(self, group: list[_Key], design: Design) -> list[_Solved]:
         """Draws of one size and specification: in the span of their rows, or over blocks where they are too many."""
-        draws = [draw_rows(self.targets.index, key.shots or 0, key.seed) for key in group]
+        draws = draw_many(self.targets.index, [(key.shots or 0, key.seed) for key in group])
         d, spec = self.train.shape[1], group[0].spec
         longest = max(len(rows) for rows in draws)
         batch = min(DRAW_BATCH, len(draws))

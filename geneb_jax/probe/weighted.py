@@ -31,9 +31,8 @@ from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficie
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.threads import WIDE, one_blas_thread
-from geneb_jax.solve.span import own_rows, span
+from geneb_jax.solve.span import OwnRows, from_span, own_rows, span
 from geneb_jax.status import Status
-from geneb_kernels.precision import HIGHEST
 
 BATCH_BYTES = 512 * 2**20
 """About how much the lanes of one batch may hold beside X; more lanes are solved in several batches."""
@@ -316,11 +315,11 @@ def _span_coordinates(rows: NumpyFloat, intercept: bool, standardize: bool, dtyp
     """Fewer rows than columns: their span, from one Cholesky factor for all lanes, in float64 whatever was asked."""
     padded = padded_rows(len(rows))
     real = jnp.asarray(np.arange(padded) < len(rows))
-    X, basis, shift, scale = _span_features(jnp.asarray(pad(rows, padded)), real, intercept, standardize)
-    own_shift, own_scale = np.asarray(shift), np.asarray(scale)
+    X, own = _span_features(jnp.asarray(pad(rows, padded)), real, intercept, standardize)
+    own_shift, own_scale = np.asarray(own.shift), np.asarray(own.scale)
 
     def back(W: NumpyFloat) -> tuple[NumpyFloat, NumpyFloat]:
-        coef = np.asarray(jnp.matmul(basis, W[:-1], precision=HIGHEST)) / own_scale[:, None]
+        coef = np.asarray(from_span(X[:, :-1], own.rows, jnp.asarray(W[:-1]))) / own_scale[:, None]
         return coef, W[-1] - own_shift @ coef
 
     penalty = np.append(np.ones(X.shape[1] - 1), 0.0 if intercept else 1.0)
@@ -330,8 +329,7 @@ def _span_coordinates(rows: NumpyFloat, intercept: bool, standardize: bool, dtyp
 @partial(jax.jit, static_argnames=("intercept", "standardize"))
 def _span_features(
     raw: Float[Array, "m d"], real: Bool[Array, " m"], intercept: bool, standardize: bool
-) -> tuple[Float[Array, "m q"], Float[Array, "d m"], Float[Array, " d"], Float[Array, " d"]]:
-    """Features in the rows' span with the intercept's column, the basis, and the shift and scale of the columns."""
-    R, last, shift, scale = own_rows(raw, real, intercept, standardize)
-    features, basis = span(R)
-    return jnp.concatenate([features, last], axis=1), basis, shift, scale
+) -> tuple[Float[Array, "m q"], OwnRows]:
+    """Features in the rows' span with the intercept's column, and the rows that they stand for."""
+    own = own_rows(raw, real, intercept, standardize)
+    return jnp.concatenate([span(own.rows), own.last], axis=1), own

@@ -3,6 +3,9 @@
 With n < d the optimum is W = Xᵀ A: a component orthogonal to every row changes no logit and only raises the penalty.
 The Cholesky factor of the rows' Gram matrix, X Xᵀ = L Lᵀ, turns the problem into one of n columns with features L: the
 same logits X W = L V and the same penalty ‖W‖² = ‖V‖² for W = Xᵀ L⁻ᵀ V.
+
+The basis Xᵀ L⁻ᵀ (d, n) is never formed: for 1,000 draws of 20 rows it costs five times what the factor does, and as
+much memory as the rows in float64.
 """
 
 from __future__ import annotations
@@ -17,15 +20,8 @@ from geneb_jax.axes import Array, Bool, Float
 from geneb_kernels.precision import HIGHEST
 
 
-class Span(NamedTuple):
-    """Features L (n, n) in the span, and the basis (d, n) = Xᵀ L⁻ᵀ that takes coefficients V to W."""
-
-    features: Float[Array, "n n"]
-    basis: Float[Array, "d n"]
-
-
-def span(rows: Float[Array, "n d"]) -> Span:
-    """Coordinates of `rows` (n, d) in their own span.
+def span(rows: Float[Array, "n d"]) -> Float[Array, "n n"]:
+    """Coordinates L (n, n) of `rows` (n, d) in their own span.
 
     Repeated or centred rows make the Gram matrix singular; a jitter of some units of its resolution keeps the factor
     finite and moves each logit by no more than that. Call it in float64: the map back divides by the small pivots.
@@ -35,8 +31,13 @@ def span(rows: Float[Array, "n d"]) -> Span:
     # rounding of K is relative to its largest entry, whatever the share of empty rows; rows that are all zero, as
     # equal ones are once centred, still need a pivot that can be divided by
     jitter = jnp.maximum(4 * n * np.finfo(K.dtype).eps * jnp.max(jnp.diag(K)), np.finfo(K.dtype).tiny)
-    L = jnp.linalg.cholesky(K + jitter * jnp.eye(n, dtype=K.dtype))
-    return Span(L, jax.scipy.linalg.solve_triangular(L, rows, lower=True).T)
+    return jnp.linalg.cholesky(K + jitter * jnp.eye(n, dtype=K.dtype))
+
+
+def from_span(L: Float[Array, "n n"], rows: Float[Array, "n d"], V: Float[Array, "n o"]) -> Float[Array, "d o"]:
+    """Coefficients W of `rows` from coefficients V of their coordinates L = `span(rows)`."""
+    A = jax.scipy.linalg.solve_triangular(L, V, lower=True, trans="T")
+    return jnp.matmul(rows.T, A, precision=HIGHEST)
 
 
 class OwnRows(NamedTuple):

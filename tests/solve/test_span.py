@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_jax.solve.span import span
+from geneb_jax.solve.span import from_span, span
 from tests.tolerances import limit
 
 SHAPE = (8, 24)
@@ -35,13 +35,14 @@ def rows(kind: str) -> np.ndarray:
 def test_logits_and_norms_are_kept(kind: str) -> None:
     X = rows(kind)
     with jax.enable_x64(True):
-        features, basis = (np.asarray(a) for a in span(jnp.asarray(X)))
+        L = span(jnp.asarray(X))
+        V = np.random.default_rng(1).normal(size=(8, 3))
+        W = np.asarray(from_span(L, jnp.asarray(X), jnp.asarray(V)))
+    features = np.asarray(L)
     assert features.shape == (8, 8)
-    assert basis.shape == (24, 8)
+    assert W.shape == (24, 3)
     tol = limit("float64", "span")
     size = max(np.sqrt((X**2).sum(axis=1).max()), 1e-100)
-    V = np.random.default_rng(1).normal(size=(8, 3))
-    W = basis @ V
     # X W = L V for every V, to the resolution of the largest row
     np.testing.assert_allclose(X @ W, features @ V, atol=tol * size * np.abs(V).sum())
     # the penalty is never larger than in full coordinates, and the same on directions that the rows do span
@@ -54,6 +55,6 @@ def test_optimum_lies_in_the_span() -> None:
     """The minimal-norm interpolation of targets is the same in both coordinates."""
     X, t = rows("plain"), np.random.default_rng(2).normal(size=8)
     with jax.enable_x64(True):
-        features, basis = (np.asarray(a) for a in span(jnp.asarray(X)))
-    inside = basis @ np.linalg.solve(features, t)
+        L = span(jnp.asarray(X))
+        inside = np.asarray(from_span(L, jnp.asarray(X), jnp.asarray(np.linalg.solve(L, t)[:, None])))[:, 0]
     np.testing.assert_allclose(inside, np.linalg.lstsq(X, t, rcond=None)[0], rtol=1e-8)
