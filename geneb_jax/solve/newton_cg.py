@@ -238,7 +238,7 @@ def preconditioned_step(
     forcing: float,
     max_inner: int,
 ) -> State:
-    """A step along `newton_direction`, with the preconditioner that `preconditioner` makes at probabilities P (n, o)."""
+    """A step along `newton_direction`; `preconditioner` makes M⁻¹ from the probabilities P (n, o) at the state."""
     grad, P = gradient(problem, state)
     inner = newton_direction(problem, preconditioner(P), grad, P, jnp.asarray(forcing, grad.dtype), max_inner)
     return follow(
