@@ -10,6 +10,9 @@ from jaxtyping import install_import_hook
 
 # tests compare with float64 references and simulate several devices; both must be set before JAX starts
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# most of the suite's time is compilation; without LLVM's optimisations it takes half as long. XLA's own passes, and so
+# the operations and their order, stay. `XLA_FLAGS=` (empty) runs the suite on the code that users get
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # axis names and dtypes of every numeric signature are checked in the tests, and free in production; before any import
 install_import_hook([f"geneb_jax.{layer}" for layer in ("linear", "metric", "solve", "probe")], "beartype.beartype")
