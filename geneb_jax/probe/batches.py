@@ -21,9 +21,9 @@ from geneb_jax.probe.lanes import Fitted
 from geneb_jax.probe.memory import own_rows_bytes
 from geneb_jax.probe.problems import Draws, Targets, solve_all_rows, solve_draws
 from geneb_jax.probe.regime import draw_many
+from geneb_jax.probe.results import Key, Solved, solved_from
 from geneb_jax.probe.select import Asked, select_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.status import Status
 
 SMALL_DRAW = 64
 """Draws of up to this many rows are padded to one size and solved together: one compilation, little waste."""
@@ -33,29 +33,6 @@ FEW_ROWS = 256
 
 BATCH_BYTES = 256 * 2**20
 """Most memory for the draws of several tasks in one call; a single task's may take more."""
-
-
-class Solved(NamedTuple):
-    """One distinct problem after its fit; W (q, o) in the design's coordinates."""
-
-    W: NumpyFloat
-    status: Status
-    objective: float
-    relative_gap: float
-    grad_norm: float
-    num_steps: int
-    n_train: int
-    solver: str
-    why: str
-    seconds: float
-
-
-class Key(NamedTuple):
-    """What makes two lanes the same problem: the full regime has no seed."""
-
-    shots: int | None
-    seed: int
-    spec: LogisticSpec
 
 
 class Part(NamedTuple):
@@ -147,7 +124,7 @@ def _solve_full(part: Part, keys: list[Key], dtype: Dtype, asked: Asked) -> None
     seconds = (time.perf_counter() - began) / len(keys)
     name = choice.solver if n >= d else f"{choice.solver}, dual"
     for i, key in enumerate(keys):
-        part.solved[key] = _solved(fitted, i, n, name, choice.reason, seconds)
+        part.solved[key] = solved_from(fitted, i, n, name, choice.reason, seconds)
 
 
 def solve_own(own: Sequence[Own]) -> None:
@@ -172,7 +149,7 @@ def _hand_out(one: Own, fitted: Fitted, seconds: float) -> None:
     c = one.draws.penalties.shape[1]
     for i, (row, size) in enumerate(zip(one.keys, sizes, strict=True)):
         for j, key in enumerate(row):
-            one.part.solved[key] = _solved(fitted, i * c + j, size, name, one.choice.reason, seconds)
+            one.part.solved[key] = solved_from(fitted, i * c + j, size, name, one.choice.reason, seconds)
 
 
 def _cut(alike: list[Own]) -> Iterator[list[Own]]:
@@ -189,21 +166,6 @@ def _cut(alike: list[Own]) -> Iterator[list[Own]]:
         batch.append(one)
         held += needed
     yield batch
-
-
-def _solved(fitted: Fitted, i: int, n_train: int, solver: str, why: str, seconds: float) -> Solved:
-    return Solved(
-        W=fitted.W[i],
-        status=Status(int(fitted.status[i])),
-        objective=float(fitted.value[i]),
-        relative_gap=float(fitted.gap[i]),
-        grad_norm=float(fitted.grad_norm[i]),
-        num_steps=int(fitted.num_steps[i]),
-        n_train=n_train,
-        solver=solver,
-        why=why,
-        seconds=seconds,
-    )
 
 
 def _many_tame_rows(X: NumpyFloat, specs: Sequence[LogisticSpec]) -> bool:

@@ -11,11 +11,12 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.batches import Key, Own, Part, solve_own, solve_part
-from geneb_jax.probe.design import build_design, pad, raw_coefficients, transform_rows
+from geneb_jax.probe.batches import Own, Part, solve_own, solve_part
+from geneb_jax.probe.design import build_design, pad, transform_rows
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.problems import Targets
-from geneb_jax.probe.score import score_lanes, table_scores
+from geneb_jax.probe.results import Key, Scoring, check_task, lane_results
+from geneb_jax.probe.score import score_lanes
 from geneb_jax.probe.select import Asked, check_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.threads import WIDE, one_blas_thread
@@ -37,7 +38,6 @@ class _Prepared(NamedTuple):
     task: int
     part: Part
     classes: NumpyInt
-    keys: list[Key]
     places: list[int]
 
 
@@ -75,7 +75,7 @@ def fit_tasks(
     if len(tasks) != len(lanes):
         raise ProbeError(f"there are {len(tasks)} tasks, and lanes of {len(lanes)}", cure="give each task its lanes")
     for task in tasks:
-        _check_shapes(*task)
+        check_task(np.shape(task.X_train), task.y_train, np.shape(task.X_test), task.y_test)
     tasks = [t._replace(y_train=np.asarray(t.y_train, np.int64), y_test=np.asarray(t.y_test, np.int64)) for t in tasks]
     results: list[dict[int, LaneResult]] = [{} for _ in tasks]
     with (
@@ -102,19 +102,6 @@ def fit_tasks(
             scored = _score(task, [asked[place] for place in ready.places], ready)
             results[ready.task].update(zip(ready.places, scored, strict=True))
     return [[found[place] for place in range(len(asked))] for found, asked in zip(results, lanes, strict=True)]
-
-
-def _check_shapes(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_test: NumpyInt) -> None:
-    for name, X, y in (("train", X_train, y_train), ("test", X_test, y_test)):
-        if np.ndim(X) != 2 or np.ndim(y) != 1 or len(X) != len(y) or not len(X):
-            raise ProbeError(
-                f"the {name} embeddings must be (n, width) with one label per row, "
-                f"not {np.shape(X)} with {np.shape(y)} labels"
-            )
-        if not np.issubdtype(np.asarray(y).dtype, np.integer):
-            raise ProbeError(f"the {name} labels must be integers, not {np.asarray(y).dtype}")
-    if X_train.shape[1] != X_test.shape[1]:
-        raise ProbeError(f"train and test embeddings differ in width: {X_train.shape[1]} and {X_test.shape[1]}")
 
 
 def _trouble(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat) -> Status | None:
@@ -144,23 +131,20 @@ def _prepare(
     """The lanes at `places`, which share one design: what is on all rows is solved, the rest is left to be."""
     classes, index = np.unique(task.y_train, return_inverse=True)
     design = build_design(task.X_train, np.dtype(dtype), centre=coordinates[0], intercept=coordinates[1])
-    keys = [
-        Key(lane.regime.shots, lane.seed if lane.regime.shots is not None else 0, lane.spec)
-        for lane in (lanes[place] for place in places)
-    ]
-    part = Part(task.X_train, design, Targets(index, len(classes)), list(dict.fromkeys(keys)), {})
+    keys = dict.fromkeys(Key.of(lanes[place]) for place in places)
+    part = Part(task.X_train, design, Targets(index, len(classes)), list(keys), {})
     left = solve_part(part, dtype, solver)
     # from here on only the coordinates are needed, not the rows: other tasks' designs want the memory
     slim = design._replace(X=jnp.asarray(np.zeros((0, design.X.shape[1]), design.X.dtype)))
     part = part._replace(design=slim)
     left = [own._replace(part=part, draws=own.draws._replace(design=slim)) for own in left]
-    return _Prepared(i, part, classes, keys, places), left
+    return _Prepared(i, part, classes, places), left
 
 
 def _score(task: TaskArrays, lanes: list[Lane], ready: _Prepared) -> list[LaneResult]:
     """Score the distinct problems of one design together, and share out the results."""
     y_train, y_test, classes = task.y_train, task.y_test, ready.classes
-    design, distinct, solved, keys = ready.part.design, ready.part.keys, ready.part.solved, ready.keys
+    design, distinct, solved = ready.part.design, ready.part.keys, ready.part.solved
     labels = np.union1d(classes, y_test)
     test = transform_rows(design, task.X_test)
     m, padded = len(y_test), test.shape[0]
@@ -172,50 +156,12 @@ def _score(task: TaskArrays, lanes: list[Lane], ready: _Prepared) -> list[LaneRe
         jnp.asarray(np.searchsorted(labels, classes)),
         len(labels),
     )
-    confusion = np.asarray(scored.confusion)
-    values = [np.asarray(v) for v in table_scores(confusion)]
-    predicted, ties = np.asarray(scored.predicted), np.asarray(scored.ties)
-    shift, scale = np.asarray(design.shift), np.asarray(design.scale)
-    # squares of features that overflow would otherwise divide every feature to zero, and look like a fit
-    finite = bool(scored.finite) and bool(np.isfinite(scale).all())
-    place = {key: i for i, key in enumerate(distinct)}
-
-    def result(lane: Lane, key: Key) -> LaneResult:
-        s, i = solved[key], place[key]
-        status = s.status if finite else Status.NON_FINITE
-        if not status.has_score:
-            return empty_result(lane, status, y_train, y_test)
-        coef, intercept = raw_coefficients(s.W, shift, scale)
-        return LaneResult(
-            lane=lane,
-            status=_scored_status(status, confusion[i]),
-            classes=classes,
-            labels=labels,
-            n_train=s.n_train,
-            coef=coef,
-            intercept=intercept,
-            predictions=classes[predicted[i, :m]],
-            confusion=confusion[i].astype(np.int64),
-            mcc=float(values[0][i]),
-            accuracy=float(values[1][i]),
-            macro_f1=float(values[2][i]),
-            objective=s.objective,
-            relative_gap=s.relative_gap,
-            grad_norm=s.grad_norm,
-            num_steps=s.num_steps,
-            num_ties=int(ties[i]),
-            solver=s.solver,
-            solver_reason=s.why,
-            seconds=s.seconds,
-        )
-
-    return [result(lane, key) for lane, key in zip(lanes, keys, strict=True)]
-
-
-def _scored_status(status: Status, table: NumpyInt) -> Status:
-    """A finished fit's status after a look at its table: a degenerate score is marked as such."""
-    if status is not Status.CONVERGED:
-        return status
-    if np.count_nonzero(table.sum(axis=1)) == 1:
-        return Status.ONE_CLASS_TEST
-    return Status.ONE_CLASS_PREDICTED if np.count_nonzero(table.sum(axis=0)) == 1 else status
+    scoring = Scoring(
+        classes,
+        labels,
+        np.asarray(scored.predicted)[:, :m],
+        np.asarray(scored.confusion),
+        np.asarray(scored.ties),
+        bool(scored.finite),
+    )
+    return lane_results(lanes, distinct, solved, scoring, design, y_train, y_test)

@@ -9,21 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.errors import ProbeError
 from geneb_jax.probe.blocks import Coordinates, Moments, Rows, all_finite, body, moments, select, stream
-from geneb_jax.probe.design import Design, raw_coefficients
+from geneb_jax.probe.design import Design
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.memory import Plan, Shape, own_rows_bytes, plan, scoring_rows
 from geneb_jax.probe.problems import Targets, solve_own_rows
 from geneb_jax.probe.regime import draw_many
-from geneb_jax.probe.score import score_lanes, table_scores
+from geneb_jax.probe.results import Key, Scoring, Solved, check_task, lane_results, solved_from
+from geneb_jax.probe.score import score_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.sweep import Layout, Streamed, solve_streamed
 from geneb_jax.solve.streamed import Descent
@@ -49,37 +48,6 @@ class Pass:
 Progress = Callable[[Pass], None]
 
 
-class _Key(NamedTuple):
-    """What makes two lanes the same problem: the full regime has no seed."""
-
-    shots: int | None
-    seed: int
-    spec: LogisticSpec
-
-
-class _Solved(NamedTuple):
-    """One distinct problem after its fit; W (q, o) in the design's coordinates, float64."""
-
-    W: NumpyFloat
-    status: Status
-    objective: float
-    relative_gap: float
-    grad_norm: float
-    num_steps: int
-    n_train: int
-    solver: str
-    seconds: float = 0.0
-
-
-class _Scores(NamedTuple):
-    """Per distinct problem: predicted column (p, m), confusion (p, K, K), ties (p,); whether all norms are finite."""
-
-    predicted: NumpyInt
-    confusion: NumpyInt
-    ties: NumpyInt
-    finite: bool
-
-
 def fit_task_streamed(
     train: Rows,
     y_train: NumpyInt,
@@ -97,7 +65,7 @@ def fit_task_streamed(
     ends the fit. Raises ProbeError on rows and labels that do not fit together, and for a budget that is too small.
     """
     y_train, y_test = np.asarray(y_train), np.asarray(y_test)
-    _check(train, y_train, test, y_test)
+    check_task(train.shape, y_train, test.shape, y_test)
     y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
     if not lanes:
         return []
@@ -112,19 +80,6 @@ def fit_task_streamed(
             fitted = task.fit([lanes[i] for i in places], *frame)
             results.update(zip(places, fitted, strict=True))
         return [results[i] for i in range(len(lanes))]
-
-
-def _check(train: Rows, y_train: NumpyInt, test: Rows, y_test: NumpyInt) -> None:
-    for name, rows, y in (("train", train, y_train), ("test", test, y_test)):
-        if y.ndim != 1 or rows.shape[0] != len(y) or not len(y):
-            raise ProbeError(
-                f"the {name} embeddings must be (n, width) with one label per row, "
-                f"not {rows.shape} with {y.shape} labels"
-            )
-        if not np.issubdtype(y.dtype, np.integer):
-            raise ProbeError(f"the {name} labels must be integers, not {y.dtype}")
-    if train.shape[1] != test.shape[1]:
-        raise ProbeError(f"train and test embeddings differ in width: {train.shape[1]} and {test.shape[1]}")
 
 
 class _Task:
@@ -173,25 +128,21 @@ class _Task:
     def fit(self, lanes: list[Lane], centre: bool, intercept: bool) -> list[LaneResult]:
         """All lanes that share one design: solve the distinct problems, score them together, share out the results."""
         design, coordinates = self.moments.design(self.dtype, centre=centre, intercept=intercept)
-        keys = [_Key(lane.regime.shots, lane.seed if lane.regime.shots is not None else 0, lane.spec) for lane in lanes]
-        distinct = list(dict.fromkeys(keys))
-        groups: dict[tuple[object, ...], list[_Key]] = {}
+        distinct = list(dict.fromkeys(Key.of(lane) for lane in lanes))
+        groups: dict[tuple[object, ...], list[Key]] = {}
         for key in distinct:
             groups.setdefault((None,) if key.shots is None else (key.shots, key.spec), []).append(key)
-        solved: dict[_Key, _Solved] = {}
+        solved: dict[Key, Solved] = {}
         for group in groups.values():
             began = time.perf_counter()
             full = group[0].shots is None
             found = self._full(group, design, coordinates) if full else self._draws(group, design)
             seconds = (time.perf_counter() - began) / len(group)
             solved.update((key, s._replace(seconds=seconds)) for key, s in zip(group, found, strict=True))
-        scores = self._score(coordinates, np.stack([solved[key].W for key in distinct]))
-        place = {key: i for i, key in enumerate(distinct)}
-        return [
-            self._result(lane, solved[key], place[key], scores, design) for lane, key in zip(lanes, keys, strict=True)
-        ]
+        scoring = self._score(coordinates, np.stack([solved[key].W for key in distinct]))
+        return lane_results(lanes, distinct, solved, scoring, design, self.y_train, self.y_test)
 
-    def _full(self, group: list[_Key], design: Design, coordinates: Coordinates) -> list[_Solved]:
+    def _full(self, group: list[Key], design: Design, coordinates: Coordinates) -> list[Solved]:
         n, d = self.train.shape
         if n < d and own_rows_bytes(n, d, self.o) <= self.budget:
             everything = np.arange(n)
@@ -202,7 +153,7 @@ class _Task:
 
     def _streamed(
         self, rows: Rows, targets: Targets, coordinates: Coordinates, specs: list[LogisticSpec]
-    ) -> list[_Solved]:
+    ) -> list[Solved]:
         """Problems over all of `rows`, in their coordinates."""
         how = self.plan(rows.shape[0], len(specs))
         problem = Streamed(rows, targets.index, targets.k, coordinates, self.dtype)
@@ -214,7 +165,7 @@ class _Task:
             for lane in done:
                 lane.release()
         return [
-            _Solved(
+            Solved(
                 W=lane.W,
                 status=lane.status,
                 objective=lane.value,
@@ -227,7 +178,7 @@ class _Task:
             for lane in done
         ]
 
-    def _draws(self, group: list[_Key], design: Design) -> list[_Solved]:
+    def _draws(self, group: list[Key], design: Design) -> list[Solved]:
         """Draws of one size and specification: in the span of their rows, or over blocks where they are too many."""
         draws = draw_many(self.targets.index, [(key.shots or 0, key.seed) for key in group])
         d, spec = self.train.shape[1], group[0].spec
@@ -237,7 +188,7 @@ class _Task:
             batch = -(-batch // 2)
         if own_rows_bytes(longest, d, self.o, batch) > self.budget:
             return [self._large_draw(rows, design, spec) for rows in draws]
-        found: list[_Solved] = []
+        found: list[Solved] = []
         for start in range(0, len(draws), batch):
             part = draws[start : start + batch]
             union = np.unique(np.concatenate(part))
@@ -252,24 +203,13 @@ class _Task:
 
     def _own_rows(
         self, X: NumpyFloat, design: Design, targets: Targets, selections: list[NumpyInt], spec: LogisticSpec
-    ) -> list[_Solved]:
+    ) -> list[Solved]:
         fitted = solve_own_rows(X, design, targets, selections, spec)
         in_span = max(len(rows) for rows in selections) < X.shape[1]
-        return [
-            _Solved(
-                W=np.asarray(fitted.W[i], np.float64),
-                status=Status(int(fitted.status[i])),
-                objective=float(fitted.value[i]),
-                relative_gap=float(fitted.gap[i]),
-                grad_norm=float(fitted.grad_norm[i]),
-                num_steps=int(fitted.num_steps[i]),
-                n_train=len(rows),
-                solver="newton-cg in the rows' span" if in_span else "newton-cg",
-            )
-            for i, rows in enumerate(selections)
-        ]
+        solver = "newton-cg in the rows' span" if in_span else "newton-cg"
+        return [solved_from(fitted, i, len(rows), solver) for i, rows in enumerate(selections)]
 
-    def _large_draw(self, drawn: NumpyInt, design: Design, spec: LogisticSpec) -> _Solved:
+    def _large_draw(self, drawn: NumpyInt, design: Design, spec: LogisticSpec) -> Solved:
         """A draw that is a large data set itself: its own moments and passes, then the common coordinates."""
         rows = select(self.train, drawn)
         assert not isinstance(rows, np.ndarray)
@@ -286,7 +226,7 @@ class _Task:
         intercept = found.W[-1] + (shift - own_shift) @ coef
         return found._replace(W=np.concatenate([coef * np.asarray(design.scale, np.float64)[:, None], intercept[None]]))
 
-    def _score(self, coordinates: Coordinates, W: NumpyFloat) -> _Scores:
+    def _score(self, coordinates: Coordinates, W: NumpyFloat) -> Scoring:
         """Score all problems W (p, q, o) on the test rows, block by block; the tables add up."""
         m, p = len(self.y_test), len(W)
         labels = np.union1d(self.classes, self.y_test)
@@ -308,38 +248,7 @@ class _Task:
             ties += np.asarray(part.ties)
             finite &= bool(part.finite)
         self.tick("scoring")
-        return _Scores(predicted, confusion, ties, finite)
-
-    def _result(self, lane: Lane, s: _Solved, place: int, scores: _Scores, design: Design) -> LaneResult:
-        shift, scale = np.asarray(design.shift), np.asarray(design.scale)
-        # squares of features that overflow would otherwise divide every feature to zero, and look like a fit
-        status = s.status if scores.finite and bool(np.isfinite(scale).all()) else Status.NON_FINITE
-        if not status.has_score:
-            return empty_result(lane, status, self.y_train, self.y_test)
-        coef, intercept = raw_coefficients(s.W, shift, scale)
-        table = scores.confusion[place]
-        values = [float(np.asarray(v)[0]) for v in table_scores(table[None])]
-        return LaneResult(
-            lane=lane,
-            status=_scored_status(status, table),
-            classes=self.classes,
-            labels=np.union1d(self.classes, self.y_test),
-            n_train=s.n_train,
-            coef=coef,
-            intercept=intercept,
-            predictions=self.classes[scores.predicted[place]],
-            confusion=table,
-            mcc=values[0],
-            accuracy=values[1],
-            macro_f1=values[2],
-            objective=s.objective,
-            relative_gap=s.relative_gap,
-            grad_norm=s.grad_norm,
-            num_steps=s.num_steps,
-            num_ties=int(scores.ties[place]),
-            solver=s.solver,
-            seconds=s.seconds,
-        )
+        return Scoring(self.classes, labels, predicted, confusion, ties, finite)
 
 
 @jax.jit
@@ -347,12 +256,3 @@ def _with_last(raw: jax.Array, real: jax.Array, coordinates: Coordinates) -> jax
     """Rows in solver coordinates with their last column."""
     last = jnp.where(real, coordinates.last, 0)[:, None]
     return jnp.concatenate([body(raw, real, coordinates), last], axis=1)
-
-
-def _scored_status(status: Status, table: NumpyInt) -> Status:
-    """A finished fit's status after a look at its table: a degenerate score is marked as such."""
-    if status is not Status.CONVERGED:
-        return status
-    if np.count_nonzero(table.sum(axis=1)) == 1:
-        return Status.ONE_CLASS_TEST
-    return Status.ONE_CLASS_PREDICTED if np.count_nonzero(table.sum(axis=0)) == 1 else status
