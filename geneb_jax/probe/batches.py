@@ -79,7 +79,7 @@ def solve_part(part: Part, dtype: Dtype, asked: Asked) -> list[Own]:
     for keys in full.values():
         specs = [key.spec for key in keys]
         n, d = len(part.X), part.X.shape[1]
-        if n >= d or (dtype == "float32" and _many_tame_rows(part.X, specs)):
+        if n >= d or (dtype == "float32" and _many_tame_rows(part.X, part.design, specs)):
             _solve_full(part, keys, dtype, asked)
             continue
         spans: dict[LogisticSpec, list[Key]] = {}
@@ -168,10 +168,14 @@ def _cut(alike: list[Own]) -> Iterator[list[Own]]:
     yield batch
 
 
-def _many_tame_rows(X: NumpyFloat, specs: Sequence[LogisticSpec]) -> bool:
+def _many_tame_rows(X: NumpyFloat, design: Design, specs: Sequence[LogisticSpec]) -> bool:
     """Whether full-data rows fewer than their columns are solved in float32: too many to go to their span in float64
     at little cost, and of norms that float32's dual can take."""
     if len(X) <= FEW_ROWS or any(spec.standardize or spec.balanced for spec in specs):
         return False
-    centred = X - X.mean(axis=0) if specs[0].fit_intercept else X
-    return bool(0.25 * max(spec.C for spec in specs) * np.einsum("nd,nd->n", centred, centred).max() <= SINGLE_LIMIT)
+    shift = np.asarray(design.shift)  # the mean, or zero where there is no intercept
+    largest = 0.0
+    for start in range(0, len(X), FEW_ROWS):
+        R = X[start : start + FEW_ROWS] - shift
+        largest = np.maximum(largest, np.einsum("nd,nd->n", R, R).max())  # a NaN stays
+    return bool(0.25 * max(spec.C for spec in specs) * largest <= SINGLE_LIMIT)
