@@ -1,0 +1,56 @@
+"""Which loading rule each registry model takes, and what has to be installed for it."""
+
+from __future__ import annotations
+
+HF = "pip install 'geneb_jax[hf]'"
+_MAMBA = f"{HF} mamba-ssm causal-conv1d  (both need a CUDA GPU)"
+
+# Official id -> key of its rule in `geneb_jax.encoder.families`.
+FAMILY: dict[str, str] = {
+    "agro-nucleotide-transformer-1b": "nt-v1",
+    "nucleotide-transformer-2.5b-multi-species": "nt-v1",
+    "nucleotide-transformer-v2-50m-3mer-multi-species": "nt-v2",
+    "nucleotide-transformer-v2-50m-multi-species": "nt-v2",
+    "nucleotide-transformer-v2-100m-multi-species": "nt-v2",
+    "nucleotide-transformer-v2-250m-multi-species": "nt-v2",
+    "BioFM-265M": "biofm",
+    "caduceus-ph_seqlen-1k_d_model-256_n_layer-4_lr-8e-3": "caduceus",
+    "caduceus-ps_seqlen-131k_d_model-256_n_layer-16": "caduceus",
+    "PlantCaduceus_l32": "caduceus",
+    "deepgene": "deepgene",
+    "dna_gpt0.1b_h": "dnagpt",
+    "dna_gpt3b_m": "dnagpt",
+    "DNABERT-S": "dnabert-s",
+    "dnabert2-no-flashattention": "dnabert-2",
+    "eccdnamamba_weights": "eccdnamamba",
+    "enformer-official-rough": "enformer",
+    "evo-1-131k-base": "evo",
+    "gena-lm-bert-base": "gena-lm",
+    "gena-lm-bert-base-t2t-multi": "gena-lm",
+    "gena-lm-bert-large-t2t": "gena-lm",
+    "GENERator-eukaryote-1.2b-base": "generator",
+    "GENERator-eukaryote-3b-base": "generator",
+    "GenomeOcean-4B": "genomeocean",
+    "GenomeOcean-500M": "genomeocean",
+    "genomics-fm": "genomics-fm",
+    "gpt2_gene_multi_v2_ft": "gpt2-gene",
+    "gpt2_gene_v1": "gpt2-gene",
+    "GROVER": "grover",
+    "hyenadna-large-1m-seqlen-hf": "hyenadna",
+    "hyenadna-medium-160k-seqlen-hf": "hyenadna",
+    "JanusDNA_72_w": "janusdna",
+    "JanusDNA_72_wo": "janusdna",
+    "LucaOne-default-step36M": "lucaone",
+    "METAGENE-1": "metagene",
+    "MutBERT": "mutbert",
+    "Omni-DNA-1B": "omni-dna",
+    "Omni-DNA-300M": "omni-dna",
+    "OmniNA-220m": "omnina",
+    "space": "space",
+    "splicebert-1024nt": "splicebert",
+}
+
+# Key of a rule -> what to install; families left out need HF only.
+INSTALL: dict[str, str] = {
+    "enformer": "pip install 'geneb_jax[hf]' enformer-pytorch",
+}
