@@ -117,7 +117,7 @@ def _entry(row: Mapping[str, str]) -> ModelEntry:
         code_source=row["code_source"],
         needs_remote_code=row["needs_remote_code"] == "true",
         install=INSTALL.get(family, HF),
-        defects=tuple(part.strip() for part in row["known_defect"].split(";") if part.strip()),
+        defects=(row["known_defect"],) if row["known_defect"] else (),
         family=family,
         official=row["official"] == "true",
         in_domain=row["in_domain"] == "true",
