@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.run.engines import ENGINES, SOLVERS
 
 if TYPE_CHECKING:
     from geneb_jax.probe.spec import ProbeSpec
     from geneb_jax.run.directory import Run
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-ENGINES = ("jax", "sklearn", "sklearn-optimum")
-SOLVERS = ("auto", "newton", "newton-cg")
 
 
 def suite_options(*, required: bool) -> Callable[[_Command], _Command]:
@@ -99,7 +97,7 @@ def split_numbers(text: str, kind: type[int] | type[float], option: str) -> list
     return found
 
 
-def make_study(
+def probe_arguments(
     *,
     regimes: str,
     draws: int | None,
@@ -109,15 +107,20 @@ def make_study(
     standardize: bool,
     balanced: bool,
     no_intercept: bool,
+    engine: str,
+    solver: str,
+    x64: bool,
+    memory_budget: str | None,
 ) -> dict[str, Any]:
-    """The arguments of `geneb_jax.run.probing.probe` that say which probes are fitted.
+    """The arguments of `geneb_jax.run.probing.probe` that the options of `probe_options` stand for.
 
     Raises:
-        UsageError: --seeds beside --draws, a word that is no number, or an empty or repeated entry.
+        UsageError: --seeds beside --draws, a word that is no number or size, an empty or repeated entry, or an option
+            without effect.
     """
     if draws is not None and seeds is not None:
         raise UsageError("--draws and --seeds were both given", cure="give one of the two")
-    return {
+    study = {
         "regimes": split_list(regimes),
         "draws": draws,
         "seeds": None if seeds is None else split_numbers(seeds, int, "--seeds"),
@@ -126,6 +129,10 @@ def make_study(
             penalties, key=key, standardize=standardize, balanced=balanced, fit_intercept=not no_intercept
         ),
     }
+    budget = parse_size(memory_budget, "--memory-budget")
+    check_engine(engine, budget, solver)
+    dtype = "float64" if x64 else "float32"
+    return {**study, "engine": engine, "solver": solver, "dtype": dtype, "memory_budget": budget}
 
 
 def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeSpec]:
@@ -172,7 +179,7 @@ def parse_size(text: str | None, option: str) -> int | None:
     return size
 
 
-def check_engine(engine: str, memory_budget: int | None, solver: str = "auto") -> None:
+def check_engine(engine: str, memory_budget: int | None, solver: str) -> None:
     """Raise UsageError where an option has no effect with this engine."""
     if engine == "jax":
         return

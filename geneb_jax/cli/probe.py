@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from geneb_jax.cli.options import (
-    check_engine,
     conclude,
-    make_study,
-    parse_size,
+    probe_arguments,
     probe_options,
     split_list,
     suite_options,
     typed_command,
 )
 from geneb_jax.errors import ExitCode
-from geneb_jax.probe.spec import Dtype
 
 
 @click.command()
@@ -32,55 +30,28 @@ def command(
     suite_name: str | None,
     data: Path | None,
     patterns: tuple[str, ...],
-    regimes: str,
-    draws: int | None,
-    seeds: str | None,
-    key: int,
-    penalties: str,
-    standardize: bool,
-    balanced: bool,
-    no_intercept: bool,
-    engine: str,
-    solver: str,
-    x64: bool,
-    memory_budget: str | None,
     out: Path,
     as_json: bool,
+    **probes: Any,
 ) -> int:
     """Fit and score the probes of every task in one or more stores, and print the leaderboard.
 
     Exit status: 4 when some records are degenerate or failed; they say why in the table and in
     records.parquet.
     """
-    from geneb_jax.run.probing import ENGINES, SOLVERS, probe
+    from geneb_jax.run.probing import probe
     from geneb_jax.task import load_suite
 
     suite = None
     if suite_name is not None or data is not None:
         suite = load_suite(suite_name or "geneb", data=data)
-    study = make_study(
-        regimes=regimes,
-        draws=draws,
-        seeds=seeds,
-        key=key,
-        penalties=penalties,
-        standardize=standardize,
-        balanced=balanced,
-        no_intercept=no_intercept,
-    )
-    budget = parse_size(memory_budget, "--memory-budget")
-    check_engine(engine, budget, solver)
-    dtype: Dtype = "float64" if x64 else "float32"
+    arguments = probe_arguments(**probes)
     run = probe(
         stores,
         suite,
         out,
         tasks=split_list(patterns),
-        **study,
-        engine=ENGINES[ENGINES.index(engine)],
-        solver=SOLVERS[SOLVERS.index(solver)],
-        dtype=dtype,
-        memory_budget=budget,
+        **arguments,
         progress=not as_json,
         command=typed_command(),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from geneb_jax.cli.options import (
-    check_engine,
     conclude,
-    make_study,
-    parse_size,
+    probe_arguments,
     probe_options,
     split_list,
     suite_options,
@@ -18,7 +17,6 @@ from geneb_jax.cli.options import (
 )
 from geneb_jax.cli.probe import print_missing
 from geneb_jax.errors import ExitCode
-from geneb_jax.probe.spec import Dtype
 
 
 @click.command()
@@ -38,46 +36,22 @@ def command(
     suite_name: str,
     data: Path | None,
     patterns: tuple[str, ...],
-    regimes: str,
-    draws: int | None,
-    seeds: str | None,
-    key: int,
-    penalties: str,
-    standardize: bool,
-    balanced: bool,
-    no_intercept: bool,
-    engine: str,
-    solver: str,
-    x64: bool,
-    memory_budget: str | None,
     out: Path,
     store: Path | None,
     offline: bool,
     trust_remote_code: bool,
     as_json: bool,
+    **probes: Any,
 ) -> int:
     """Embed a suite with each ENCODER (kmer:6, onehot, hf:org/name, module:Class …), probe it and report.
 
     Sequences and fits that are there already are not computed again, so the same command resumes. Options of an
     encoder go behind its name, as in kmer:6,counts=true.
     """
-    from geneb_jax.run.probing import ENGINES, SOLVERS
     from geneb_jax.run.whole import embed_and_probe
     from geneb_jax.task import load_suite
 
-    study = make_study(
-        regimes=regimes,
-        draws=draws,
-        seeds=seeds,
-        key=key,
-        penalties=penalties,
-        standardize=standardize,
-        balanced=balanced,
-        no_intercept=no_intercept,
-    )
-    budget = parse_size(memory_budget, "--memory-budget")
-    check_engine(engine, budget, solver)
-    dtype: Dtype = "float64" if x64 else "float32"
+    arguments = probe_arguments(**probes)
     suite = load_suite(suite_name, data=data, offline=offline)
     result = embed_and_probe(
         encoders,
@@ -85,11 +59,7 @@ def command(
         out,
         store=store,
         tasks=split_list(patterns),
-        **study,
-        engine=ENGINES[ENGINES.index(engine)],
-        solver=SOLVERS[SOLVERS.index(solver)],
-        dtype=dtype,
-        memory_budget=budget,
+        **arguments,
         progress=not as_json,
         command=typed_command(),
         trust_remote_code=trust_remote_code,

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from geneb_jax.probe.regime import GENEB_REGIMES, Regime
 from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.directory import Run, RunWriter, finish
+from geneb_jax.run.engines import ENGINES, SOLVERS, Engine, Solver
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
 from geneb_jax.run.meta import (
     RunMeta,
@@ -31,7 +32,7 @@ from geneb_jax.run.phases import PhaseClock, device_names
 from geneb_jax.run.probing_progress import bar
 from geneb_jax.run.ready import Ready, task_meta
 from geneb_jax.run.record import Record, record_id
-from geneb_jax.run.streaming import Reader, Solver
+from geneb_jax.run.streaming import Reader
 from geneb_jax.status import Status
 from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
@@ -39,10 +40,6 @@ from geneb_jax.task import Suite
 if TYPE_CHECKING:
     from geneb_jax.probe.blocks import Rows
     from geneb_jax.probe.choose import Choice
-
-Engine = Literal["jax", "sklearn", "sklearn-optimum"]
-ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
-SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
 
 GROUP: Final = 8
 GROUP_BYTES: Final = 256 * 2**20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,14 +11,13 @@ from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.spec import Dtype, HeldOutC
+from geneb_jax.run.engines import Solver
 from geneb_jax.run.lanes import Asked
 from geneb_jax.store import EmbeddingStore, SplitIndex
 
 if TYPE_CHECKING:
     from geneb_jax.probe.blocks import IndexedRows, Rows
     from geneb_jax.probe.fit import TaskArrays
-
-Solver = Literal["auto", "newton", "newton-cg"]
 
 READ_SHARDS = 2
 """Stored objects that a read may hold beside the rows it returns."""

@@ -13,8 +13,8 @@ from geneb_jax.probe.regime import GENEB_REGIMES
 from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
-from geneb_jax.run.probing import Engine, probe
-from geneb_jax.run.streaming import Solver
+from geneb_jax.run.engines import Engine, Solver
+from geneb_jax.run.probing import probe
 from geneb_jax.task import Suite
 
 
