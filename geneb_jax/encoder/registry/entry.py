@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-from geneb_jax.encoder.registry.loading import FAMILY, HF, INSTALL
+from geneb_jax.encoder.registry.loading import FAMILY, NEEDS, Needs
 from geneb_jax.errors import UnknownNameError, unknown_name
 
 
@@ -53,6 +53,11 @@ class ModelEntry:
     tokenizer_actual: str
     weights_source: str
     version_note: str | None
+
+    @property
+    def needs(self) -> Needs:
+        """What has to be installed, and whether it is."""
+        return NEEDS.get(self.family, Needs())
 
     @property
     def params(self) -> int | None:
@@ -116,7 +121,7 @@ def _entry(row: Mapping[str, str]) -> ModelEntry:
         licence=row["licence"] or None,
         code_source=row["code_source"],
         needs_remote_code=row["needs_remote_code"] == "true",
-        install=INSTALL.get(family, HF),
+        install=_install(NEEDS.get(family, Needs())),
         defects=(row["known_defect"],) if row["known_defect"] else (),
         family=family,
         official=row["official"] == "true",
@@ -130,6 +135,10 @@ def _entry(row: Mapping[str, str]) -> ModelEntry:
         weights_source=row["weights_source"],
         version_note=row["version_note"] or None,
     )
+
+
+def _install(needs: Needs) -> str:
+    return needs.install + (f"; git clone {needs.repository}" if needs.repository else "")
 
 
 def _int(text: str) -> int | None:

@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.util import find_spec
+
 HF = "pip install 'geneb_jax[hf]'"
-_MAMBA = f"{HF} mamba-ssm causal-conv1d  (both need a CUDA GPU)"
+_MAMBA = f"{HF} mamba-ssm causal-conv1d   (both need a CUDA GPU)"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a rule needs: ``install`` in words, and the modules that are there once it was done.
+
+    ``repository`` is the authors' own code where it is no package: a clone of it has to be importable.
+    """
+
+    install: str = HF
+    modules: tuple[str, ...] = ("torch", "transformers")
+    repository: str | None = None
+
+    def missing(self) -> tuple[str, ...]:
+        """The modules that this Python does not find."""
+        return tuple(name for name in self.modules if find_spec(name) is None)
+
 
 # Official id -> key of its rule in `geneb_jax.encoder.families`.
 FAMILY: dict[str, str] = {
@@ -50,7 +70,29 @@ FAMILY: dict[str, str] = {
     "splicebert-1024nt": "splicebert",
 }
 
-# Key of a rule -> what to install; families left out need HF only.
-INSTALL: dict[str, str] = {
-    "enformer": "pip install 'geneb_jax[hf]' enformer-pytorch",
+# Key of a rule -> what it needs; those left out need the extra ``hf`` only. The modules of remote code are those that
+# the code of the pinned revision imports; the repositories are the authors' own, as their papers name them.
+NEEDS: dict[str, Needs] = {
+    "dnabert-2": Needs(f"{HF} einops", ("torch", "transformers", "einops")),
+    "dnabert-s": Needs(f"{HF} einops", ("torch", "transformers", "einops")),
+    "caduceus": Needs(_MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d")),
+    "evo": Needs(f"{HF} flash-attn   (needs a CUDA GPU)", ("torch", "transformers", "flash_attn")),
+    "enformer": Needs(f"{HF} enformer-pytorch", ("torch", "transformers", "enformer_pytorch")),
+    "biofm": Needs(f"{HF} git+https://github.com/m42-health/biofm-eval", ("torch", "transformers", "biofm_eval")),
+    "splicebert": Needs(
+        f"{HF}; download the models of Zenodo record 7995778 and unpack them: SpliceBERT.1024nt is the folder. "
+        "Its weights are a .bin file (pickle)"
+    ),
+    "space": Needs(
+        f"{HF} enformer-pytorch", ("torch", "transformers", "enformer_pytorch"), "https://github.com/ZhuJiwei111/SPACE"
+    ),
+    "deepgene": Needs(repository="https://github.com/wds-seu/DeepGene"),
+    "dnagpt": Needs(repository="https://github.com/TencentAILabHealthcare/DNAGPT"),
+    "genomics-fm": Needs(repository="https://github.com/terry-r123/Genomics-FM"),
+    "eccdnamamba": Needs(
+        _MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d"), "https://github.com/zzq1zh/eccDNAMamba"
+    ),
+    "janusdna": Needs(
+        _MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d"), "https://github.com/Qihao-Duan/JanusDNA"
+    ),
 }
