@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +42,28 @@ def make_task(seed: int, k: int, *, n: int = N, d: int = D, m: int = M, spread: 
     y = np.concatenate([np.arange(k), rng.choice(k, size=n + m - k, p=share)])
     X = (centres[y] + spread * rng.normal(size=(n + m, d))).astype(np.float32)
     return X[:n], y[:n], X[n:], y[n:]
+
+
+def tight_regression(spec: LogisticSpec) -> LogisticRegression:
+    """scikit-learn's probe at its tightest, to be fitted under `tight_fits`; it does not standardise."""
+    return LogisticRegression(
+        C=spec.C,
+        fit_intercept=spec.fit_intercept,
+        class_weight="balanced" if spec.balanced else None,
+        solver="newton-cholesky",
+        tol=1e-12,
+        max_iter=1000,
+    )
+
+
+@contextmanager
+def tight_fits() -> Iterator[None]:
+    """One thread, since on small problems a pool only waits for itself, and without what tol 1e-12 provokes."""
+    with warnings.catch_warnings(), threadpool_limits(1, "blas"):
+        # at tol 1e-12 its line search can find nothing left to gain, and says so
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The inner solver of .* stumbled upon a singular")
+        yield
 
 
 @dataclass(frozen=True)
@@ -88,19 +112,8 @@ def optimum(X: np.ndarray, y: np.ndarray, spec: LogisticSpec, *, newton: bool = 
     classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     weights = (len(y) / (len(classes) * counts))[index] if spec.balanced else np.ones(len(y))
     Y = reference.one_hot(y, classes)
-    model = LogisticRegression(
-        C=spec.C,
-        fit_intercept=spec.fit_intercept,
-        class_weight="balanced" if spec.balanced else None,
-        solver="newton-cholesky",
-        tol=1e-12,
-        max_iter=1000,
-    )
-    # small problems: a thread pool only waits for itself
-    with warnings.catch_warnings(), threadpool_limits(1, "blas"):
-        # at tol 1e-12 its line search can find nothing left to gain, and says so
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="The inner solver of .* stumbled upon a singular")
+    model = tight_regression(spec)
+    with tight_fits():
         model.fit(features, y)
         W, b = model.coef_.T, np.zeros(model.coef_.shape[0]) + model.intercept_
         value = reference.objective(W, b, features, Y, spec.C, weights)[0]

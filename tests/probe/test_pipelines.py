@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -13,7 +12,7 @@ from geneb_jax.probe.harness import fit_task_sklearn
 from geneb_jax.probe.lane import Lane
 from geneb_jax.probe.regime import Regime, draw_rows
 from geneb_jax.probe.spec import LogisticSpec
-from tests.problems import make_task
+from tests.problems import make_task, tight_regression
 from tests.tolerances import limit
 
 OPTIONS = [
@@ -27,14 +26,7 @@ REGIMES = (Regime(None), Regime(10))
 
 def pipeline(spec: LogisticSpec) -> Pipeline:
     """What a user of scikit-learn would write."""
-    head = LogisticRegression(
-        C=spec.C,
-        fit_intercept=spec.fit_intercept,
-        class_weight="balanced" if spec.balanced else None,
-        solver="newton-cholesky",
-        tol=1e-12,
-        max_iter=1000,
-    )
+    head = tight_regression(spec)
     return make_pipeline(StandardScaler(), head) if spec.standardize else make_pipeline(head)
 
 

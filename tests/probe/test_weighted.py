@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from geneb_jax.errors import ProbeError
 from geneb_jax.linear import reference
@@ -19,7 +14,7 @@ from geneb_jax.probe import weighted
 from geneb_jax.probe.spec import LogisticSpec
 from geneb_jax.probe.weighted import WeightedLane, bootstrap_weights, fit_lanes, fit_weighted
 from geneb_jax.status import Status
-from tests.problems import make_task
+from tests.problems import make_task, tight_fits, tight_regression
 from tests.tolerances import LIMITS, limit
 
 P = 4
@@ -38,18 +33,8 @@ def scikit(
     X: np.ndarray, y: np.ndarray, weights: np.ndarray | None, spec: LogisticSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (d, o) and intercept (o,) of scikit-learn on features as given, at its tightest."""
-    model = LogisticRegression(
-        C=spec.C,
-        fit_intercept=spec.fit_intercept,
-        class_weight="balanced" if spec.balanced else None,
-        solver="newton-cholesky",
-        tol=1e-12,
-        max_iter=1000,
-    )
-    with warnings.catch_warnings(), threadpool_limits(1, "blas"):
-        # at tol 1e-12 its line search can find nothing left to gain, and says so
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="The inner solver of .* stumbled upon a singular")
+    model = tight_regression(spec)
+    with tight_fits():
         model.fit(X, y, sample_weight=weights)
     return model.coef_.T, np.zeros(model.coef_.shape[0]) + model.intercept_
 
