@@ -22,6 +22,8 @@ from geneb_jax.errors import ExitCode
 @click.argument("stores", nargs=-1, required=True, metavar="STORE…")
 @suite_options(required=False)
 @probe_options
+@click.option("--preset", type=click.Choice(["normalized", "reference"]),
+              help="Only this preset of the registry models, where a store holds both.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="RUN",
               help="Run directory; an interrupted one is continued.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -30,6 +32,7 @@ def command(
     suite_name: str | None,
     data: Path | None,
     patterns: tuple[str, ...],
+    preset: str | None,
     out: Path,
     as_json: bool,
     **probes: Any,
@@ -52,6 +55,7 @@ def command(
         out,
         tasks=split_list(patterns),
         **arguments,
+        preset=preset,
         progress=not as_json,
         command=typed_command(),
     )

@@ -14,6 +14,7 @@ from rich.text import Text
 from geneb_jax.report.layout import Column, number_range, packed, share, value
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
+from geneb_jax.run.presets import defect_of, preset_of
 from geneb_jax.stats.aggregate import (
     FLOOR_FAMILY,
     METRICS,
@@ -231,9 +232,11 @@ def _headline(board: Board) -> str:
     probes = ", ".join(dict.fromkeys(s.probe for s in board.series))
     penalties = ", ".join(dict.fromkeys(_penalty(s) for s in board.series))
     encoders = f"{count} encoder{'s' * (count != 1)}"
+    preset = next(filter(None, (preset_of(e.settings) for e in meta.encoders)), None)
     return (
         f"Suite {meta.suite.name}: {encoders}, {done} of {len(meta.suite.categories)} tasks, "
         f"probe {probes}, C = {penalties} ({meta.settings.engine}, {meta.settings.dtype})"
+        + (f"; pretrained models in their {preset} preset" if preset else "")
     )
 
 
@@ -323,6 +326,11 @@ def _legend(board: Board) -> Iterator[str]:
         if status.mark:
             count = board.statuses[status]
             yield f"{status.mark} {status.label}, {count} fit{'s' * (count != 1)}: {status.sentence}"
+    listed = {s.encoder_digest for s in board.series}
+    for encoder in board.run.meta.encoders:
+        defect = defect_of(encoder.settings)
+        if defect and encoder.digest in listed:
+            yield f"{encoder.name}: reference preset with a known defect: {defect}"
     default = sum(a.num_default for a in rows)
     if default:
         used = dict.fromkeys(p["C_without_held_out"] for p in board.run.meta.settings.probes if p.get("C") == "auto")

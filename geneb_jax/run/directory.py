@@ -30,6 +30,7 @@ from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import RunError, unknown_name
 from geneb_jax.run.meta import RunMeta, Session, TaskMeta, differing_setting, now, parse_meta
 from geneb_jax.run.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
+from geneb_jax.run.presets import NEVER, by_preset, presets_text
 from geneb_jax.run.record import Record, read_table, schema, to_table
 from geneb_jax.status import Status
 from geneb_jax.store.files import interrupt_later
@@ -146,6 +147,13 @@ class RunWriter:
                 f"this folder holds a run made with other settings: {difference}",
                 where=str(self.path),
                 cure="give --out another folder, or repeat the command with the settings of the run",
+            )
+        found = by_preset((e.name, e.settings) for e in (*old.encoders, *new.encoders))
+        if len(found) > 1:
+            raise RunError(
+                f"{NEVER}, and this folder holds a run of the other one",
+                where=f"{self.path} ({presets_text(found)})",
+                cure="give --out another folder",
             )
         old.settings.extend(new.settings)
         known = {e.digest for e in old.encoders}

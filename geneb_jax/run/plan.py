@@ -10,6 +10,7 @@ from pathlib import Path
 
 from geneb_jax.errors import DataError, MissingDataError, StoreError
 from geneb_jax.run.meta import EncoderMeta, SuiteMeta
+from geneb_jax.run.presets import preset_of
 from geneb_jax.store import EmbeddingStore, open_store
 from geneb_jax.task import BUILT_IN, Suite, Task, TaskInfo, load_suite
 
@@ -66,9 +67,11 @@ class DataCheck:
 
 
 def open_elements(
-    stores: Sequence[str | os.PathLike[str]], encoders: Collection[str] | None = None
+    stores: Sequence[str | os.PathLike[str]], encoders: Collection[str] | None = None, preset: str | None = None
 ) -> list[tuple[str, EmbeddingStore]]:
     """Every element of every store (of these encoders, by digest), with the store's name.
+
+    With `preset`, elements of the other preset are left out; those without a preset stay.
 
     Raises:
         StoreError: a store is damaged, or holds nothing.
@@ -83,6 +86,8 @@ def open_elements(
                 cure="embed something first: `geneb embed ENCODER --store …`",
             )
         wanted = [e for e in elements if encoders is None or e.manifest.digest in encoders]
+        if preset is not None:
+            wanted = [e for e in wanted if preset_of(e.manifest.settings) in (None, preset)]
         found += [(Path(path).resolve().name, element) for element in wanted]
     return found
 

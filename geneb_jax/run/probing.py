@@ -29,6 +29,7 @@ from geneb_jax.run.meta import (
     without_paths,
 )
 from geneb_jax.run.phases import PhaseClock, device_names
+from geneb_jax.run.presets import defect_of, preset_of, require_one_preset
 from geneb_jax.run.probing_progress import bar
 from geneb_jax.run.ready import Ready, task_meta
 from geneb_jax.run.record import Record, record_id
@@ -67,6 +68,7 @@ def probe(
     progress: bool = True,
     command: Sequence[str] = (),
     encoders: Collection[str] | None = None,
+    preset: str | None = None,
 ) -> Run:
     """Fit and score every probe of every (encoder, task) pair of the stores, into the run directory `out`.
 
@@ -76,14 +78,15 @@ def probe(
     continued, and one with fewer draws is extended. Few-shot draws are GENEB's five, or those of `seeds`, or `draws`
     of them with seeds derived from `key` beyond GENEB's (`geneb_jax.run.lanes.make_draws`). A `HeldOutC` among the
     `specs` has its C chosen, fit by fit, on held-out training rows. `command` is what the user typed, for the
-    protocol in ``run.json``. `encoders` are the digests of the only encoders to probe, where a store holds more.
+    protocol in ``run.json``. `encoders` are the digests of the only encoders to probe, where a store holds more;
+    `preset` leaves out the registry models of the other preset: they never share a run (`geneb_jax.run.presets`).
     Vectors whose fit would take more than `memory_budget` bytes, by default half of the available memory, are read in
     blocks, with the same answer; engines other than "jax" always hold them whole. `solver` is what engine "jax" solves
     with; "auto" leaves it to a cost model.
 
     Raises:
-        UsageError: an empty or contradictory list of regimes, seeds or probes, or vectors that `solver` cannot read in
-            blocks.
+        UsageError: an empty or contradictory list of regimes, seeds or probes, vectors that `solver` cannot read in
+            blocks, or registry models of both presets.
         StoreError: a store that is no store, is damaged as a whole, or holds no task of the suite.
         UnknownNameError: a task pattern that matches nothing.
         RunError: `out` cannot be written to, or holds a run with other settings.
@@ -96,8 +99,12 @@ def probe(
         raise unknown_name("solver", solver, SOLVERS)
     if engine != "jax":
         dtype = "float64"
-    named = plan.open_elements(stores, encoders)
+    named = plan.open_elements(stores, encoders, preset)
     elements = [element for _, element in named]
+    require_one_preset(
+        ((e.manifest.name, e.manifest.settings) for e in elements),
+        cure="probe each preset into a run directory of its own: --preset normalized, --preset reference",
+    )
     whole = plan.resolve_suite(suite, elements)
     chosen = whole.select(list(tasks or ()))
     check = plan.DataCheck(whole)
@@ -352,6 +359,8 @@ class _Worker:
             record_id=self._id(pair, lane),
             encoder=manifest.name,
             encoder_digest=pair.digest,
+            preset=preset_of(manifest.settings),
+            defect=defect_of(manifest.settings),
             suite=self.suite.name,
             suite_version=self.suite.version,
             task=pair.info.id,

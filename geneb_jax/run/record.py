@@ -30,6 +30,11 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "encoder": ("string", "short name of the encoder, for tables"),
     "encoder_digest": ("string", "SHA-256 of the encoder's manifest: its identity"),
+    "preset": (
+        "string",
+        "rule of a registry model: normalized, or reference (GENEB's own extractor); null for encoders without presets",
+    ),
+    "defect": ("string", "what is known to be wrong with the rule that made the vectors; null where nothing is"),
     "suite": ("string", "name of the suite"),
     "suite_version": ("string", "version of the suite"),
     "task": ("string", "id of the task in the suite"),
@@ -115,6 +120,8 @@ class Record:
     c_grid: tuple[float, ...] | None = None
     held_out_mcc: tuple[float | None, ...] | None = None
     n_held_out: int | None = None
+    preset: str | None = None
+    defect: str | None = None
 
     def __post_init__(self) -> None:
         for name in _FLOATS:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from geneb_jax.run.presets import require_one_preset
 from geneb_jax.status import Status
 
 if TYPE_CHECKING:
@@ -125,7 +126,14 @@ class Aggregate:
 
 
 def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
-    """One score per (series, regime, task), in the order in which they first occur in the records."""
+    """One score per (series, regime, task), in the order in which they first occur in the records.
+
+    Raises:
+        UsageError: the records are of both presets of registry models, wherever they were gathered.
+    """
+    if "preset" in records.column_names:
+        pairs = dict.fromkeys(zip(records["encoder"].to_pylist(), records["preset"].to_pylist(), strict=True))
+        require_one_preset(((name, {"preset": preset}) for name, preset in pairs), cure="score each preset on its own")
     names = [
         "encoder", "encoder_digest", "probe", "probe_digest", "C", "engine", "dtype", "regime", "task",
         "c_selection", "category", "seed", "status", "message", metric,
