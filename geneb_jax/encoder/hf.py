@@ -13,12 +13,15 @@ weight; for ``max`` the maximum is taken, for ``last`` the last window's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.batching import Budget, run_batches
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.hf_tokens import Template, Window, batches, find_template, windows
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
@@ -30,77 +33,154 @@ _RULE = 1  # raise it when tokenising, windowing or pooling below changes a vect
 _BUDGET = {"cpu": 8_192, "cuda": 65_536}
 
 
+@dataclass(frozen=True)
+class _View:
+    """One vector of a sequence: index into the hidden states (None = last), pooling, identity."""
+
+    layer: int | None
+    pooling: str
+    info: EncoderInfo
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Sequences as windows of tokens."""
+
+    windows: Sequence[Window]
+    num_rows: int
+
+
 class HFEncoder:
-    """A transformers model with its tokenizer, layer and pooling. Made by `load`."""
+    """A transformers model with its tokenizer, and the layers and poolings read from it. Made by `load`.
+
+    One view as loaded; `select_views` gives more from the same forward pass.
+    """
 
     def __init__(self, source: Source, values: Mapping[str, Setting], *, where: str) -> None:
         from geneb_jax.encoder import hf_model
 
         trust = bool(values["trust_remote_code"])
         self._torch_side = hf_model
-        self._where = where
-        self._pooling, self._overflow = str(values["pooling"]), str(values["overflow"])
-        self._device = hf_model.pick_device(str(values["device"]), where=where)
+        self._source, self._values, self._where = source, dict(values), where
+        self._overflow = str(values["overflow"])
+        self._devices = hf_model.pick_devices(str(values["device"]), where=where)
         self._tokenizer = hf_model.load_tokenizer(source, where=where, trust_remote_code=trust)
         self._model = hf_model.load_model(
             source,
             where=where,
             dtype=str(values["dtype"]),
             attention=str(values["attention"]),
-            device=self._device,
+            device=self._devices[0],
             trust_remote_code=trust,
         )
         self._template = (
             find_template(self._tokenizer, where=where) if values["add_special_tokens"] else Template((), ())
         )
         self._count_special = bool(values["special_tokens"])
-        if self._pooling == "cls" and not self._template.prefix:
-            raise EncoderError(
-                "pooling=cls needs a special token in front, and this tokenizer puts none",
-                where=where,
-                cure="use pooling=mean or pooling=last",
-            )
         self._has_mask = hf_model.takes_mask(self._model)
         self._filler = self._find_filler()
         self._equal_lengths = not values["padding"] or not self._has_mask or self._filler is None
         budget = values["batch_tokens"]
-        self._budget = int(budget) if budget else _BUDGET.get(self._device.split(":")[0], _BUDGET["cpu"])
+        kind = self._devices[0].split(":")[0]
+        self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
         self._limit = self._find_limit(values["max_tokens"])
-        self._layer, layer_name, width = self._find_layer(str(values["layer"]))
-        used = {
-            **values,
-            "layer": layer_name,
-            "max_tokens": self._limit,
-            # cls reads one special token whatever is counted
-            "special_tokens": None if self._pooling == "cls" else self._count_special,
-        }
-        self.info = EncoderInfo(
-            name=display_name(source.name, HF.options, values),
-            family=str(self._model.config.model_type),
-            revision=source.revision,
-            width=width,
-            settings={"rule": _RULE, **{o.name: used[o.name] for o in HF.options if o.changes_vectors}},
-            libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
+        short = windows(self._tokenizer, ["ACGTACGTTTGCA"], 8, "truncate", where=where)
+        inputs = self._inputs(short, self._devices[0])[0]
+        self._widths, self._last_width = hf_model.count_layers(self._model, inputs, where=where)
+        self._views: tuple[_View, ...] = (self._view(str(values["layer"]), str(values["pooling"])),)
+        self._replicas = hf_model.replicate(self._model, self._devices, compiled=bool(values["compile"]))
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Identity of the first view, which is the only one of an encoder as loaded."""
+        return self._views[0].info
+
+    @property
+    def views(self) -> tuple[EncoderInfo, ...]:
+        """Identity of every view."""
+        return tuple(view.info for view in self._views)
+
+    def select_views(self, layers: Sequence[str], poolings: Sequence[str]) -> HFEncoder:
+        """The same model, read at every layer with every pooling. Raises UsageError and EncoderError."""
+        named: list[str] = []
+        for layer in layers or [str(self._values["layer"])]:
+            if layer != "all":
+                named.append(layer)
+            else:
+                named += ["last"] if self._widths is None else [*map(str, range(len(self._widths) - 1)), "last"]
+        found: dict[str, _View] = {}
+        for layer in named:
+            for pooling in poolings or [str(self._values["pooling"])]:
+                view = self._view(layer, pooling)
+                found.setdefault(view.info.digest, view)  # "mid" and its number are one
+        other = copy.copy(self)
+        other._views = tuple(found.values())
+        return other
+
+    def in_float32(self) -> HFEncoder:
+        """The same views computed in float32, loaded beside this one: what half precision is measured against."""
+        plain = {**self._values, "dtype": "float32", "compile": False, "device": self._devices[0]}
+        other = HFEncoder(self._source, plain, where=self._where)
+        other._views = tuple(
+            replace(view, info=other._view(_layer_name(view.layer), view.pooling).info) for view in self._views
         )
+        return other
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
         """float32 ``(n, width)``. Raises EncoderError, naming the sequence, for one that cannot be read."""
+        return self.encode_views(sequences)[0]
+
+    def encode_views(self, sequences: Sequence[str]) -> list[NumpyFloat]:
+        """float32 ``(n, width)`` for each view. Raises as `encode` does."""
+        return self.compute(self.prepare(sequences))
+
+    def prepare(self, sequences: Sequence[str]) -> _Prepared:
+        """Windows of tokens. Raises as `encode` does."""
         room = None if self._limit is None else self._limit - self._template.num_tokens
         made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
-        vectors = np.empty((len(made), self.info.width), dtype=np.float32)
-        for batch in batches(made, self._template.num_tokens, self._budget, equal_lengths=self._equal_lengths):
-            vectors[batch] = self._forward([made[i] for i in batch])
-        if len(made) == len(sequences):
+        return _Prepared(made, len(sequences))
+
+    def compute(self, prepared: _Prepared, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
+        """One array for each view; ``done`` is told how many more sequences are finished."""
+        made = prepared.windows
+        vectors = [np.empty((len(made), view.info.width), dtype=np.float32) for view in self._views]
+        extra = self._template.num_tokens
+        rows = [window.row for window in made]
+        left = np.bincount(rows, minlength=prepared.num_rows)
+
+        def work_on(model: Any, device: str) -> Callable[[list[int]], None]:
+            def work(batch: list[int]) -> None:
+                for out, part in zip(vectors, self._forward(model, device, [made[i] for i in batch]), strict=True):
+                    out[batch] = part
+
+            return work
+
+        def tell(batch: list[int]) -> None:
+            touched = [rows[i] for i in batch]
+            np.subtract.at(left, touched, 1)
+            if done is not None:
+                done(sum(left[row] == 0 for row in set(touched)))
+
+        run_batches(
+            list(batches(made, extra, self.budget.most or 1, equal_lengths=self._equal_lengths)),
+            [len(window.content) + extra for window in made],
+            [work_on(model, device) for model, device in zip(self._replicas, self._devices, strict=True)],
+            self.budget,
+            where=self._where,
+            done=tell,
+        )
+        if len(made) == prepared.num_rows:
             return vectors
-        return self._merge(made, vectors, len(sequences))
+        merged = zip(vectors, self._views, strict=True)
+        return [self._merge(made, part, view.pooling, prepared.num_rows) for part, view in merged]
 
-    def _forward(self, batch: Sequence[Window]) -> NumpyFloat:
-        inputs, counted = self._inputs(batch)
-        hidden = self._torch_side.hidden_states(self._model, inputs, self._layer)
-        pooled: NumpyFloat = self._torch_side.pool(hidden, counted, self._pooling).cpu().numpy()
-        return pooled
+    def _forward(self, model: Any, device: str, batch: Sequence[Window]) -> list[NumpyFloat]:
+        inputs, counted = self._inputs(batch, device)
+        states = self._torch_side.layer_states(model, inputs, list(dict.fromkeys(v.layer for v in self._views)))
+        pooled = [self._torch_side.pool(states[view.layer], counted, view.pooling) for view in self._views]
+        return [part.cpu().numpy() for part in pooled]
 
-    def _inputs(self, batch: Sequence[Window]) -> tuple[dict[str, Any], Any]:
+    def _inputs(self, batch: Sequence[Window], device: str) -> tuple[dict[str, Any], Any]:
         """Right-padded ids with their mask, and which tokens count, on the device."""
         import torch
 
@@ -110,23 +190,23 @@ class HFEncoder:
         mask = np.zeros((len(batch), longest), dtype=np.int64)
         counted = np.zeros((len(batch), longest), dtype=bool)
         for i, window in enumerate(batch):
-            tokens = (*front, *window.content, *behind)
-            ids[i, : len(tokens)] = tokens
-            mask[i, : len(tokens)] = 1
-            start = 0 if self._count_special else len(front)
-            counted[i, start : len(tokens) if self._count_special else start + len(window.content)] = True
-        inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
+            start, stop = len(front), len(front) + len(window.content)
+            end = stop + len(behind)
+            ids[i, :start], ids[i, start:stop], ids[i, stop:end] = front, window.content, behind
+            mask[i, :end] = 1
+            counted[i, 0 if self._count_special else start : end if self._count_special else stop] = True
+        inputs = {"input_ids": torch.from_numpy(ids).to(device)}
         if self._has_mask:
-            inputs["attention_mask"] = torch.from_numpy(mask).to(self._device)
-        return inputs, torch.from_numpy(counted).to(self._device)
+            inputs["attention_mask"] = torch.from_numpy(mask).to(device)
+        return inputs, torch.from_numpy(counted).to(device)
 
-    def _merge(self, made: Sequence[Window], vectors: NumpyFloat, num_rows: int) -> NumpyFloat:
+    def _merge(self, made: Sequence[Window], vectors: NumpyFloat, pooling: str, num_rows: int) -> NumpyFloat:
         """One vector per sequence from the vectors of its windows."""
         rows = np.fromiter((w.row for w in made), dtype=np.int64, count=len(made))
-        out = np.zeros((num_rows, self.info.width), dtype=np.float32)
-        if self._pooling == "last":
+        out = np.zeros((num_rows, vectors.shape[1]), dtype=np.float32)
+        if pooling == "last":
             out[rows] = vectors  # windows come in order, so the last one stays
-        elif self._pooling == "max":
+        elif pooling == "max":
             out[:] = -np.inf
             np.maximum.at(out, rows, vectors)
         else:
@@ -155,14 +235,48 @@ class HFEncoder:
             )
         return limit
 
+    def _view(self, layer: str, pooling: str) -> _View:
+        """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
+        (known,) = (option for option in HF.options if option.name == "pooling")
+        resolve_options(repr(self._source.name), [known], {"pooling": pooling})
+        if pooling == "cls" and not self._template.prefix:
+            raise EncoderError(
+                "pooling=cls needs a special token in front, and this tokenizer puts none",
+                where=self._where,
+                cure="use pooling=mean or pooling=last",
+            )
+        index, recorded, width = self._find_layer(layer)
+        asked = {**self._values, "layer": layer, "pooling": pooling}
+        used = {
+            **asked,
+            "layer": recorded,
+            "max_tokens": self._limit,
+            # cls reads one special token whatever is counted
+            "special_tokens": None if pooling == "cls" else self._count_special,
+        }
+        settings = {"rule": _RULE, **{o.name: used[o.name] for o in HF.options if o.changes_vectors}}
+        if used["compile"]:  # rounds differently; left out where it is off, as in stores from before the option
+            settings["compile"] = True
+        return _View(
+            index,
+            pooling,
+            EncoderInfo(
+                name=display_name(self._source.name, HF.options, asked),
+                family=str(self._model.config.model_type),
+                revision=self._source.revision,
+                width=width,
+                settings=settings,
+                libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
+            ),
+        )
+
     def _find_layer(self, asked: str) -> tuple[int | None, Setting, int]:
         """Index into the hidden states (None = last), the layer as recorded, and the width."""
-        short = windows(self._tokenizer, ["ACGTACGTTTGCA"], 8, "truncate", where=self._where)
-        num, width = self._torch_side.count_layers(self._model, self._inputs(short)[0], where=self._where)
-        if num is None and asked in ("last", "-1"):
-            return None, "last", width
-        if num is None:
+        if self._widths is None and asked in ("last", "-1"):
+            return None, "last", self._last_width
+        if self._widths is None:
             raise EncoderError("the model shows its last layer only", where=self._where, cure="use layer=last")
+        num = len(self._widths) - 1
         try:
             index = {"last": num, "mid": num // 2}[asked] if asked in ("last", "mid") else int(asked)
         except ValueError:
@@ -175,10 +289,11 @@ class HFEncoder:
                 f"{-num - 1} to -1 count from the end",
             )
         index %= num + 1
-        if index == num:
-            return None, num, width
-        inputs = self._inputs(short)[0]
-        return index, index, int(self._torch_side.hidden_states(self._model, inputs, index).shape[2])
+        return (None, num, self._last_width) if index == num else (index, index, self._widths[index])
+
+
+def _layer_name(index: int | None) -> str:
+    return "last" if index is None else str(index)
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> HFEncoder:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -123,6 +125,20 @@ def pick_device(device: str, *, where: str) -> str:
     return device
 
 
+def pick_devices(text: str, *, where: str) -> list[str]:
+    """Where copies of the model go: ``cuda:0+cuda:1``, or ``all`` CUDA devices. Raises EncoderError."""
+    if text == "all":
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
+    return [pick_device(part, where=where) for part in text.split("+")]
+
+
+def replicate(model: Any, devices: Sequence[str], *, compiled: bool) -> list[Any]:
+    """The model, which is on the first device, and a copy of it on every further one."""
+    models = [model, *(copy.deepcopy(model).to(device) for device in devices[1:])]
+    # dynamic: batches differ in both sizes, and one program per size would take longer than it saves
+    return [torch.compile(each, dynamic=True) for each in models] if compiled else models
+
+
 def token_limit(model: Any, tokenizer: Any) -> int | None:
     """The most tokens the model reads, special ones included, as its files state it; else None."""
     limits = []
@@ -145,18 +161,25 @@ def takes_mask(model: Any) -> bool:
 
 def hidden_states(model: Any, inputs: dict[str, Any], layer: int | None) -> Any:
     """``(rows, tokens, width)`` of one layer; ``None`` is the last, after its final norm."""
+    return layer_states(model, inputs, [layer])[layer]
+
+
+def layer_states(model: Any, inputs: dict[str, Any], layers: Sequence[int | None]) -> dict[int | None, Any]:
+    """`hidden_states` of several layers from one forward pass."""
+    inner = [layer for layer in layers if layer is not None]
     with torch.inference_mode(), _exact_float32(inputs["input_ids"].device.type):
-        if layer is None:
-            out = model(**inputs)
+        out = model(**inputs, output_hidden_states=True) if inner else model(**inputs)
+        states: dict[int | None, Any] = {layer: out.hidden_states[layer] for layer in inner}
+        if None in layers:
             last = getattr(out, "last_hidden_state", None)
-            return out[0] if last is None else last
-        return model(**inputs, output_hidden_states=True).hidden_states[layer]
+            states[None] = out[0] if last is None else last
+        return states
 
 
-def count_layers(model: Any, inputs: dict[str, Any], *, where: str) -> tuple[int | None, int]:
-    """Number of layers (None if the model does not show them) and width, from one short forward pass.
+def count_layers(model: Any, inputs: dict[str, Any], *, where: str) -> tuple[list[int] | None, int]:
+    """Width of every layer from the input embeddings on (None if the model does not show them) and of the last.
 
-    Raises EncoderError where the model gives no token vectors.
+    Found by one short forward pass. Raises EncoderError where the model gives no token vectors.
     """
     try:
         with torch.inference_mode():
@@ -175,23 +198,34 @@ def count_layers(model: Any, inputs: dict[str, Any], *, where: str) -> tuple[int
             where=where,
             cure="wrap it in a class of your own: MODULE:CLASS",
         )
-    return (len(states) - 1 if states else None), int(last.shape[2])
+    return ([int(state.shape[-1]) for state in states] if states else None), int(last.shape[2])
+
+
+_tf32 = threading.Lock()
+_exact_users: list[tuple[str, str]] = []
 
 
 @contextlib.contextmanager
 def _exact_float32(device: str) -> Iterator[None]:
-    """No tf32 on CUDA: by default torch's convolutions use it, and users switch it on for products."""
+    """No tf32 on CUDA: by default torch's convolutions use it, and users switch it on for products.
+
+    The switch is the process's, so of several threads the first to come sets it and the last to go restores it.
+    """
     if device != "cuda":
         yield
         return
     backends: Any = torch.backends
     product, conv = backends.cuda.matmul, backends.cudnn.conv
-    before = product.fp32_precision, conv.fp32_precision
-    product.fp32_precision = conv.fp32_precision = "ieee"
+    with _tf32:
+        _exact_users.append(_exact_users[0] if _exact_users else (product.fp32_precision, conv.fp32_precision))
+        product.fp32_precision = conv.fp32_precision = "ieee"
     try:
         yield
     finally:
-        product.fp32_precision, conv.fp32_precision = before
+        with _tf32:
+            before = _exact_users.pop()
+            if not _exact_users:
+                product.fp32_precision, conv.fp32_precision = before
 
 
 def pool(hidden: Any, counted: Any, pooling: str) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from geneb_jax.errors import EncoderError
 
+_AT_ONCE = 256  # sequences given to the tokenizer, whose lists of Python numbers take ten times the room
 _PROBES = ("ACGTACGTTTGCA", "GGCATTTACGACCA")
 
 
@@ -29,7 +31,7 @@ class Window:
     """One pass through the model: the ids between the special tokens, and the row they belong to."""
 
     row: int
-    content: tuple[int, ...]
+    content: Sequence[int]
 
 
 def find_template(tokenizer: Any, *, where: str) -> Template:
@@ -71,6 +73,12 @@ def _ids(tokenizer: Any, sequences: Sequence[str], *, special: bool) -> list[lis
     return [list(ids) for ids in encoded["input_ids"]]
 
 
+def _all_ids(tokenizer: Any, sequences: Sequence[str]) -> Iterator[array[int]]:
+    for start in range(0, len(sequences), _AT_ONCE):
+        for ids in _ids(tokenizer, sequences[start : start + _AT_ONCE], special=False):
+            yield array("i", ids)
+
+
 def windows(tokenizer: Any, sequences: Sequence[str], room: int | None, overflow: str, *, where: str) -> list[Window]:
     """The windows of all sequences, in order; ``room`` is the limit less the special tokens.
 
@@ -79,7 +87,7 @@ def windows(tokenizer: Any, sequences: Sequence[str], room: int | None, overflow
     if not sequences:
         return []
     made: list[Window] = []
-    for row, ids in enumerate(_ids(tokenizer, sequences, special=False)):
+    for row, ids in enumerate(_all_ids(tokenizer, sequences)):
         if not ids:
             raise EncoderError(
                 "the tokenizer makes no token of this sequence",
@@ -87,11 +95,11 @@ def windows(tokenizer: Any, sequences: Sequence[str], room: int | None, overflow
                 cure="remove the sequence, or use an encoder that reads its letters",
             )
         if room is None or len(ids) <= room:
-            made.append(Window(row, tuple(ids)))
+            made.append(Window(row, ids))
         elif overflow == "truncate":
-            made.append(Window(row, tuple(ids[:room])))
+            made.append(Window(row, ids[:room]))
         elif overflow == "windows":
-            made.extend(Window(row, tuple(ids[i : i + room])) for i in range(0, len(ids), room))
+            made.extend(Window(row, ids[i : i + room]) for i in range(0, len(ids), room))
         else:
             raise EncoderError(
                 f"a sequence has {len(ids)} tokens, and the model reads at most {room}",
