@@ -99,5 +99,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str | N
     else:
         cure = f"{len(names)} are known, such as {', '.join(names[:3])}"
     if listing:
-        cure += f" `{listing}` lists them all."
+        cure += f"{'' if near else '.'} `{listing}` lists them all."
     return UnknownNameError(f"there is no {kind} called {name!r}", cure=cure)

@@ -58,6 +58,7 @@ def command(
     are stored.
     """
     from geneb_jax.encoder import load_encoder
+    from geneb_jax.encoder.load import takes_option
     from geneb_jax.run.embedding import embed
     from geneb_jax.store.root import open_store
     from geneb_jax.task import load_suite
@@ -67,7 +68,7 @@ def command(
     open_store(store_path, "a").close()  # an unusable path fails before any model is loaded
     reports = []
     for spec in encoders:
-        options = {"trust_remote_code": True} if trust_remote_code and spec.startswith("hf:") else {}
+        options = {"trust_remote_code": True} if trust_remote_code and takes_option(spec, "trust_remote_code") else {}
         encoder = load_encoder(spec, **options)
         reports.append(
             embed(

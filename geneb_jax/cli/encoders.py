@@ -8,12 +8,22 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.encoder_models import (
+    find_models,
+    model_record,
+    option_record,
+    print_card,
+    print_models,
+    print_options,
+    print_table,
+    text_of,
+)
 from geneb_jax.encoder.check import CheckReport, check_encoder
 from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.kinds import CUSTOM, KINDS, Kind
-from geneb_jax.encoder.load import load_encoder
-from geneb_jax.encoder.spec import Option
-from geneb_jax.errors import ExitCode
+from geneb_jax.encoder.load import is_model, load_encoder
+from geneb_jax.encoder.registry import ModelEntry, find_model
+from geneb_jax.errors import ExitCode, UnknownNameError, UsageError
 
 SMALLEST = """\
 # my_encoder.py, in the folder where you run geneb
@@ -29,21 +39,39 @@ class Composition:
 
 @click.command("encoders")
 @click.argument("name", required=False, metavar="[ENCODER]")
+@click.option("--search", metavar="WORD", help="Only models with this word among their facts, such as plant.")
+@click.option("--architecture", metavar="WORD", help="Only models of this architecture, such as Mamba.")
 @click.option("--check", is_flag=True, help="Also run the checks that an encoder must pass before it counts.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(name: str | None, check: bool, as_json: bool) -> int:
-    """List the kinds of encoder and their options, or show one.
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(name: str | None, search: str | None, architecture: str | None, check: bool, as_json: bool) -> int:
+    """List what can be embedded with: built-in kinds and the models of the GENEB leaderboard; or show one.
 
     \b
-    geneb encoders                      all kinds
+    geneb encoders                      all kinds and models
+    geneb encoders --search plant       some of the models
     geneb encoders kmer                 one kind and its options
+    geneb encoders DNABERT-2            one model: what it is, what it needs, how to embed with it
     geneb encoders kmer:6,counts=true   load one: its width, settings and identity
     """
+    filtered = search is not None or architecture is not None
     if name is None:
-        _print_json([_kind_record(kind) for kind in KINDS.values()]) if as_json else _print_kinds()
+        models = find_models(architecture, search)
+        if not models:
+            raise UnknownNameError("no model matches", cure="`geneb encoders` lists them all")
+        kinds = [] if filtered else list(KINDS.values())
+        if as_json:
+            _print_json({"kinds": [_kind_record(k) for k in kinds], "models": [model_record(m) for m in models]})
+        else:
+            _print_listing(kinds, models)
         return int(ExitCode.DONE)
+    if filtered:
+        raise UsageError("--search and --architecture go without a name", cure="leave one of the two out")
     if name in KINDS and not check:
         _print_json(_kind_record(KINDS[name])) if as_json else _print_kind(KINDS[name])
+        return int(ExitCode.DONE)
+    if is_model(name) and not check:
+        entry = find_model(name)
+        _print_json(model_record(entry)) if as_json else print_card(entry)
         return int(ExitCode.DONE)
     encoder = load_encoder(name)
     report = check_encoder(encoder, _check_sequences()) if check else None
@@ -65,16 +93,7 @@ def _kind_record(kind: Kind) -> dict[str, Any]:
         "summary": kind.summary,
         "example": kind.example,
         "needs": kind.needs,
-        "options": [
-            {
-                "name": option.name,
-                "values": list(option.choices) or option.type.__name__,
-                "default": option.default,
-                "help": option.help,
-                "changes_vectors": option.changes_vectors,
-            }
-            for option in kind.options
-        ],
+        "options": [option_record(option) for option in kind.options],
     }
 
 
@@ -87,31 +106,22 @@ def _encoder_record(info: EncoderInfo, report: CheckReport | None) -> dict[str, 
     return record
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for i, title in enumerate(header):
-        table.add_column(title, no_wrap=i != wrap, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    console.width = min(console.width, 100)
-    console.print(table)
-
-
-def _print_kinds() -> None:
-    rows = [
-        (kind.form.replace(" or ", "\n"), kind.summary + (f" Needs {kind.needs}." if kind.needs else ""))
-        for kind in KINDS.values()
-    ]
-    _print_table(("write", "to get"), rows, wrap=1)
-    click.echo("\nExamples")
-    for kind in KINDS.values():
-        click.echo(f"  {kind.example}")
+def _print_listing(kinds: Sequence[Kind], models: Sequence[ModelEntry]) -> None:
+    if kinds:
+        rows = [
+            (kind.form.replace(" or ", "\n"), kind.summary + (f" Needs {kind.needs}." if kind.needs else ""))
+            for kind in kinds
+        ]
+        print_table(("write", "to get"), rows, wrap=(1,))
+        click.echo("\nExamples")
+        for kind in kinds:
+            click.echo(f"  {kind.example}")
+        click.echo("\nModels of the GENEB leaderboard")
+    print_models(models)
     click.echo(
-        "\nOptions follow as key=value, with commas between. `geneb encoders kmer` lists those of one kind;\n"
+        "\nA model's name is all you write: `geneb embed GROVER --suite geneb --store embeddings.zarr`.\n"
+        "`geneb encoders NAME` shows a model's card: what to install, the exact command, the two presets.\n"
+        "Options follow as key=value, with commas between. `geneb encoders kmer` lists those of one kind;\n"
         "`geneb encoders kmer:6` loads an encoder and shows its width and identity; --check tests it."
     )
 
@@ -124,19 +134,9 @@ def _print_kind(kind: Kind) -> None:
         click.echo("\nThe smallest one, used as my_encoder:Composition. Options go to its constructor.\n")
         click.echo(SMALLEST, nl=False)
         return
-    click.echo("\nOptions, written as ,key=value")
-    rows = [(f"  {o.name}", _values(o), _text(o.default), o.help) for o in kind.options]
-    _print_table(("  key", "value", "default", "meaning"), rows, wrap=3)
-
-
-def _values(option: Option) -> str:
-    return ", ".join(option.choices) or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if kind.options:
+        click.echo()
+        print_options(kind.options)
 
 
 def _print_encoder(info: EncoderInfo, report: CheckReport | None) -> None:
@@ -146,7 +146,7 @@ def _print_encoder(info: EncoderInfo, report: CheckReport | None) -> None:
         ("revision", info.revision),
         ("width", f"{info.width:,}"),
     ]
-    rows += [(key.replace("_", " "), _text(value)) for key, value in info.settings.items()]
+    rows += [(key.replace("_", " "), text_of(value)) for key, value in info.settings.items()]
     rows += [(f"{key} version", value) for key, value in info.libraries.items()]
     rows.append(("identity", info.digest))
     for key, value in rows:
@@ -155,7 +155,7 @@ def _print_encoder(info: EncoderInfo, report: CheckReport | None) -> None:
     if report is not None:
         click.echo()
         checks = [(c.name, "ok" if c.passed else "FAILED", c.measured, c.bound) for c in report.checks]
-        _print_table(("check", "result", "measured", "needed"), checks, wrap=2)
+        print_table(("check", "result", "measured", "needed"), checks, wrap=(2,))
 
 
 def _check_sequences() -> list[str]:

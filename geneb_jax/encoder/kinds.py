@@ -90,6 +90,50 @@ HF = Kind(
     ),
 )
 
+_POOLING = Option("pooling", str, "mean", "how the vectors of the bases become one", ("mean", "max"))
+
+OPENSPLICEAI = Kind(
+    name="openspliceai",
+    form="openspliceai:FOLDER_OR_FILE",
+    summary="OpenSpliceAI's splice-site network, in JAX: 32 numbers per base, pooled.",
+    example="openspliceai:./models,context=400",
+    home="geneb_jax.encoder.flax.splice_load:load_openspliceai",
+    needs="its weights (GPL-3.0), and torch to read them: pip install 'geneb_jax[hf]'",
+    options=(
+        _POOLING,
+        Option("context", int, None, "which file of a folder: 80, 400, 2000 or 10000", changes_vectors=False),
+    ),
+)
+
+SPLICEAI = Kind(
+    name="spliceai",
+    form="spliceai[:1..5|all|FILE]",
+    summary="SpliceAI's networks (context 10,000), in JAX: the first, another, or all five side by side.",
+    example="spliceai:all",
+    home="geneb_jax.encoder.flax.splice_load:load_spliceai",
+    needs="pip install --no-deps spliceai && pip install 'geneb_jax[keras]'; the authors restrict the use of "
+    "its weights, so read their licence first",
+    options=(_POOLING,),
+)
+
+DEEPAC = Kind(
+    name="deepac",
+    form="deepac[:FILE]",
+    summary="DeePaC-vir's strand-symmetric network for reads of 250 bases, in JAX; width 256.",
+    example="deepac,overflow=windows",
+    home="geneb_jax.encoder.flax.deepac:load",
+    needs="pip install --no-deps deepacvir && pip install 'geneb_jax[keras]'",
+    options=(
+        Option(
+            "overflow",
+            str,
+            "truncate",
+            "longer sequences: the first 250 bases, the mean of reads that cover them, or an error",
+            ("truncate", "windows", "error"),
+        ),
+    ),
+)
+
 CUSTOM = Kind(
     name="module:Class",
     form="MODULE:CLASS",
@@ -99,4 +143,16 @@ CUSTOM = Kind(
     options=(),
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (KMER, ONEHOT, RANDOM_CONV, HF, CUSTOM)}
+MODEL = Kind(
+    name="MODEL",
+    form="MODEL",
+    summary="A model of the GENEB leaderboard, by its name or the beginning of it.",
+    example="DNABERT-2,preset=reference",
+    home="geneb_jax.encoder.registry.loaded:load",
+    needs="what `geneb encoders NAME` says for it",
+    options=(),  # each model's family has its own: `geneb_jax.encoder.families`
+)
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (KMER, ONEHOT, RANDOM_CONV, HF, MODEL, OPENSPLICEAI, SPLICEAI, DEEPAC, CUSTOM)
+}

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.encoder import load_encoder
+from geneb_jax.encoder.load import takes_option
 from geneb_jax.errors import EncoderError
 from geneb_jax.probe.regime import GENEB_REGIMES
 from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
 from geneb_jax.run.engines import Engine, Solver
+from geneb_jax.run.presets import require_one_preset
 from geneb_jax.run.probing import probe
 from geneb_jax.task import Suite
 
@@ -58,9 +60,16 @@ def embed_and_probe(
     store = Path(out) / "store" if store is None else Path(store)
     chosen = suite.select(list(tasks))
     loaded = [
-        load_encoder(name, **({"trust_remote_code": True} if trust_remote_code and name.startswith("hf:") else {}))
+        load_encoder(
+            name,
+            **({"trust_remote_code": True} if trust_remote_code and takes_option(name, "trust_remote_code") else {}),
+        )
         for name in dict.fromkeys(encoders)
     ]
+    require_one_preset(
+        ((encoder.info.name, encoder.info.settings) for encoder in loaded),
+        cure="run each preset on its own, with an --out of its own",
+    )
     reports: list[EmbedReport] = []
     problems: list[str] = []
     for encoder in loaded:

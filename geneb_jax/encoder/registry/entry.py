@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
+from geneb_jax.encoder.kinds import KINDS
 from geneb_jax.encoder.registry.loading import FAMILY, NEEDS, Needs
 from geneb_jax.errors import UnknownNameError, unknown_name
 
@@ -91,7 +92,10 @@ def find_model(name: str) -> ModelEntry:
             f"{name!r} could be any of {len(near)} models",
             cure=f"name one of {', '.join(e.display for e in near)}. `geneb encoders NAME` shows one of them.",
         )
-    raise unknown_name("model", name, [e.display for e in entries], listing="geneb encoders")
+    unknown = unknown_name("encoder", name, [*KINDS, *(e.display for e in entries)], listing="geneb encoders")
+    if "/" in name:
+        unknown.cure = f"for a model of the hub that the registry does not hold write hf:{name}; {unknown.cure}"
+    raise unknown
 
 
 def _aliases(entry: ModelEntry) -> tuple[str, ...]:

@@ -1,0 +1,75 @@
+"""What a registry model's card says beyond its facts: the presets in words, and the commands to type."""
+
+from __future__ import annotations
+
+from geneb_jax.encoder.registry.entry import ModelEntry
+
+_POOLING = {
+    "masked-mean": "mean over the tokens that are no padding",
+    "last-real-token": "the vector of the last token",
+    "cls": "the vector of the first token, [CLS]",
+    "mean-over-bins": "mean over all output bins",
+    "mean-first-record-only": "mean over the tokens, of the first sequence of each batch only",
+    "mean-with-padding": "mean over all tokens, padding included",
+}
+
+
+def command_name(entry: ModelEntry) -> str:
+    """How to write the model on a command line: its display name, unless that holds a space."""
+    return entry.model if " " in entry.display else entry.display
+
+
+def reference_text(entry: ModelEntry) -> str:
+    """What ``preset=reference`` computes, in one sentence, and the official extractor's defects."""
+    counted = {True: ", special tokens counted", False: ", special tokens not counted", None: ""}
+    note = entry.version_note or ""
+    cut = "" if entry.max_tokens is None else f"; inputs cut at {entry.max_tokens:,} {entry.length_unit}"
+    if note.startswith("longer inputs: "):
+        cut = "; " + note.partition(";")[0]
+    text = (
+        f"{_POOLING[entry.pooling]}{counted[entry.special_tokens_in_mean]}; {entry.layer}; {entry.dtype}{cut}: "
+        f"as GENEB's own extractor ({entry.extractor}) does."
+    )
+    return text + "".join(f" Known defect, kept and named in every record: {defect}." for defect in defects(entry))
+
+
+def defects(entry: ModelEntry) -> tuple[str, ...]:
+    """What ``preset=reference`` names in its records: the registry's defects, and that of the family's rule."""
+    from geneb_jax.encoder.families import FAMILIES
+
+    family = FAMILIES.get(entry.family)
+    own = family.rule.reference.defect if family and family.rule else None
+    return (*entry.defects, *([own] if own else []))
+
+
+def normalized_text(entry: ModelEntry) -> str:
+    """What ``preset=normalized`` computes, in one sentence."""
+    if entry.pooling == "mean-over-bins":
+        return f"mean over the output bins, {entry.layer}; float32; the same vector alone and in any batch."
+    return (
+        "mean over the sequence's own tokens, without special tokens and padding; last hidden state; float32; the "
+        "same vector alone and in any batch."
+    )
+
+
+def encoder_string(entry: ModelEntry, preset: str | None = None) -> str:
+    """The encoder string with what it cannot do without; `preset` None leaves the default."""
+    parts = [command_name(entry)]
+    parts += [f"preset={preset}"] if preset else []
+    parts += [] if entry.hub_id else ["folder=DIR"]
+    parts += ["allow_pickle=true"] if not entry.hub_id and entry.family == "splicebert" else []
+    return ",".join(parts)
+
+
+def embed_command(entry: ModelEntry, preset: str | None = None) -> str:
+    """The command line that embeds the suite ``geneb`` with the model."""
+    trust = " --trust-remote-code" if entry.needs_remote_code and entry.hub_id else ""
+    return f"geneb embed {encoder_string(entry, preset)} --suite geneb --store embeddings.zarr{trust}"
+
+
+def download_command(entry: ModelEntry) -> str | None:
+    """The command that fetches the files on a machine with network; None where they are not on the hub."""
+    if entry.hub_id is None:
+        return None
+    revision = f" --revision {entry.hub_revision}" if entry.hub_revision else ""
+    return f"hf download {entry.hub_id}{revision} --local-dir DIR"
