@@ -1,31 +1,54 @@
-"""Zarr as this store uses it: arrays whose new rows appear all at once, and errors that name the chunk."""
+"""The Zarr arrays and groups of a store: made with Zarr, opened from their metadata, read and written by `chunks`.
+
+New rows appear all at once, and errors name the chunk.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.core.array_spec import ArrayConfigParams
-from zarr.errors import ContainsGroupError
-from zarr.storage import LocalStore
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store.format import DIGEST_BYTES, VERSION
+from geneb_jax.store import chunks, dtypes, files, places
+from geneb_jax.store.format import DIGEST_BYTES, READABLE, VERSION
+from geneb_jax.store.places import Place
 
-Array = zarr.Array[Any]
 Compression = Literal["none", "zstd"]
 
-# chunks are always written, so that a missing one is a fault and never a block of fill values
-_CONFIG: Final[ArrayConfigParams] = {"write_empty_chunks": True}
 _SHARD_BYTES: Final = 16 << 20
 _CHUNKS_PER_SHARD: Final = 4
+_THREADS: Final = max(2, min(4, os.cpu_count() or 1))
+_REMOTE_THREADS: Final = 8
+_WORTH_THREADS: Final = 4 << 20
 DAMAGED_CURE: Final = (
-    "`geneb verify` lists all damage; restore the folder from a copy, or delete this element's folder and embed again"
+    "`geneb verify` lists all damage and `geneb verify --repair` sets it aside, so that `geneb embed` can fill the gap"
 )
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of a store as its ``zarr.json`` says."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    layout: chunks.Layout
+    fill: float | int
+    attributes: dict[str, Any] = field(repr=False)
+    meta: dict[str, Any] = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Length of the first axis."""
+        return self.shape[0]
 
 
 def default_rows(width: int) -> int:
@@ -34,12 +57,16 @@ def default_rows(width: int) -> int:
     return max(256, min(4096, 1 << max(wanted, 1).bit_length() - 1))
 
 
-def create_embeddings(root: Path, key: str, width: int, rows: int, compression: Compression) -> None:
+def create_embeddings(root: Path, key: str, width: int, rows: int, compression: Compression, dtype: str) -> None:
     """An empty array of vectors.
 
     Everything of an element is created in a Zarr store of its own: Zarr writes missing parents too, and the
     root belongs to all writers.
     """
+    import zarr
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+    from zarr.storage import LocalStore
+
     chunk = rows // _CHUNKS_PER_SHARD if rows % _CHUNKS_PER_SHARD == 0 else rows
     checks = (Crc32cCodec(),) if compression == "none" else (ZstdCodec(level=1), Crc32cCodec())
     zarr.create_array(
@@ -48,9 +75,9 @@ def create_embeddings(root: Path, key: str, width: int, rows: int, compression: 
         shape=(0, width),
         shards=(rows, width),
         chunks=(chunk, width),
-        dtype="float32",
+        dtype=dtypes.STORED[dtype],
         compressors=checks,
-        fill_value=np.nan,
+        fill_value=dtypes.FILL[dtype],
         attributes={"geneb_type": "embeddings", "geneb_version": VERSION, "commits": []},
         overwrite=False,
     )
@@ -58,6 +85,10 @@ def create_embeddings(root: Path, key: str, width: int, rows: int, compression: 
 
 def create_digests(root: Path, key: str, rows: int) -> None:
     """An empty array of sequence digests."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import LocalStore
+
     zarr.create_array(
         LocalStore(root / key),
         name="digests",
@@ -73,6 +104,10 @@ def create_digests(root: Path, key: str, rows: int) -> None:
 
 def create_ints(element: Path, name: str, values: NDArray[np.int64], geneb_type: str) -> None:
     """A one-chunk array of int64, replacing whatever an interrupted writer left in its place."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import LocalStore
+
     zarr.create_array(
         LocalStore(element),
         name=name,
@@ -82,12 +117,16 @@ def create_ints(element: Path, name: str, values: NDArray[np.int64], geneb_type:
         fill_value=-1,
         attributes={"geneb_type": geneb_type, "geneb_version": VERSION},
         overwrite=True,
-        config=_CONFIG,
+        config={"write_empty_chunks": True},  # a missing chunk is a fault and never a block of fill values
     )
 
 
 def create_root(root: Path) -> None:
     """The group that holds all elements; another process may have made it a moment ago."""
+    import zarr
+    from zarr.errors import ContainsGroupError
+    from zarr.storage import LocalStore
+
     try:
         zarr.create_group(LocalStore(root), attributes={"geneb_type": "store", "geneb_version": VERSION})
     except ContainsGroupError:
@@ -96,28 +135,41 @@ def create_root(root: Path) -> None:
 
 def put_attributes(element: Path, name: str, attributes: dict[str, Any]) -> None:
     """Write the attributes of an element's group at one instant, creating the group when it is not there."""
+    import zarr
+    from zarr.storage import LocalStore
+
     group = zarr.open_group(LocalStore(element), path=name, mode="a")
     group.update_attributes(attributes)
 
 
-def group_attributes(root: Path, key: str) -> dict[str, Any]:
-    """A group's attributes. Raises StoreError when there is no group or its metadata cannot be read."""
+def read_meta(place: Place, node: str) -> dict[str, Any]:
+    """The ``zarr.json`` of a group or array. Raises FileNotFoundError, or StoreError when it cannot be read."""
+    path = place / "zarr.json"
     try:
-        group = zarr.open_group(LocalStore(root, read_only=True), path=key, mode="r")
+        meta = json.loads(places.read_bytes(path))
+        if meta["zarr_format"] != 3 or meta["node_type"] != node or not isinstance(meta["attributes"], dict):
+            raise ValueError(f"no Zarr v3 {node}")
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(str(path)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the {node}'s metadata cannot be read: {error!r}", where=str(path), cure=DAMAGED_CURE
+        ) from error
+    return dict(meta)
+
+
+def group_attributes(root: Place, key: str) -> dict[str, Any]:
+    """A group's attributes. Raises StoreError when there is no group or its metadata cannot be read."""
+    place = root / key if key else root
+    try:
+        return dict(read_meta(place, "group")["attributes"])
     except FileNotFoundError as error:
         raise StoreError(
-            "there is no Zarr group here", where=str(root / key), cure="check the path; " + DAMAGED_CURE
+            "there is no Zarr group here", where=str(place), cure="check the path; " + DAMAGED_CURE
         ) from error
-    except Exception as error:  # a damaged zarr.json fails in Zarr's parser in many ways
-        raise StoreError(
-            f"the group's metadata cannot be read: {error}",
-            where=str(root / key / "zarr.json"),
-            cure=DAMAGED_CURE,
-        ) from error
-    return dict(group.attrs.asdict())
 
 
-def check_type(attributes: dict[str, Any], geneb_type: str, where: Path) -> None:
+def check_type(attributes: dict[str, Any], geneb_type: str, where: Place) -> None:
     """Raise StoreError unless something is what it should be, in a version this package reads."""
     found = attributes.get("geneb_type")
     if found != geneb_type:
@@ -127,53 +179,83 @@ def check_type(attributes: dict[str, Any], geneb_type: str, where: Path) -> None
             cure="check the path; a store is made by `geneb embed … --store PATH`",
         )
     version = attributes.get("geneb_version")
-    if version != VERSION:
+    if version not in READABLE:
         raise StoreError(
-            f"this {geneb_type} has format version {version!r}, and this package reads version {VERSION}",
+            f"this {geneb_type} has format version {version!r}, and this package reads versions 1 to {VERSION}",
             where=str(where),
             cure="install the version of geneb_jax that wrote it, or a newer one; otherwise embed again",
         )
 
 
-def open_array(root: Path, key: str, geneb_type: str, *, writable: bool) -> Array:
+def open_array(root: Place, key: str, geneb_type: str) -> Array:
     """Open one of our arrays and check its type. Raises StoreError."""
+    place = root / key
     try:
-        opened = zarr.open_array(
-            LocalStore(root, read_only=not writable), path=key, mode="r+" if writable else "r"
-        ).with_config(_CONFIG)
+        meta = read_meta(place, "array")
     except FileNotFoundError as error:
-        raise StoreError("an array is missing", where=str(root / key), cure=DAMAGED_CURE) from error
-    except Exception as error:  # a damaged zarr.json fails in Zarr's parser in many ways
+        raise StoreError("an array is missing", where=str(place), cure=DAMAGED_CURE) from error
+    check_type(meta["attributes"], geneb_type, place)
+    try:
+        return _parse(key, meta)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(
-            f"the array's metadata cannot be read: {error}",
-            where=str(root / key / "zarr.json"),
+            f"the array's metadata is not as a store writes it: {error!r}",
+            where=str(place / "zarr.json"),
             cure=DAMAGED_CURE,
         ) from error
-    check_type(dict(opened.attrs.asdict()), geneb_type, root / key)
-    return opened
+
+
+def _parse(key: str, meta: dict[str, Any]) -> Array:
+    shape = tuple(int(n) for n in meta["shape"])
+    dtype = np.dtype(str(meta["data_type"])).newbyteorder("<")
+    grid = [int(n) for n in meta["chunk_grid"]["configuration"]["chunk_shape"]]
+    codecs, chunk = list(meta["codecs"]), grid[0]
+    sharded = codecs[0]["name"] == "sharding_indexed"
+    if sharded:
+        inner = codecs[0]["configuration"]
+        if len(codecs) != 1 or inner.get("index_location", "end") != "end":
+            raise ValueError("shards of another kind")
+        if [c["name"] for c in inner["index_codecs"]] != ["bytes", "crc32c"]:
+            raise ValueError("shards with another index")
+        codecs, chunk = list(inner["codecs"]), int(inner["chunk_shape"][0])
+        if [chunk, *grid[1:]] != [int(n) for n in inner["chunk_shape"]]:
+            raise ValueError("chunks that are narrower than the array")
+    names = [c["name"] for c in codecs]
+    if names not in (["bytes", "crc32c"], ["bytes", "zstd", "crc32c"]):
+        raise ValueError(f"codecs {names}")
+    if codecs[0].get("configuration", {}).get("endian", "little") != "little":
+        raise ValueError("big-endian numbers")
+    if (
+        grid[1:] != list(shape[1:])
+        or min(grid) < 1
+        or grid[0] % chunk
+        or min(shape, default=-1) < 0
+        or meta["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}
+    ):
+        raise ValueError("chunks of another shape")
+    row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    layout = chunks.Layout(grid[0], chunk, row_bytes, sharded, "zstd" in names)
+    fill = np.nan if meta["fill_value"] == "NaN" else meta["fill_value"]
+    return Array(key, shape, dtype, layout, fill, dict(meta["attributes"]), meta)
 
 
 def grown(array: Array, rows: int, attributes: dict[str, Any] | None = None) -> Array:
     """The same array with more rows and other attributes, in memory only: `publish` makes it so on disk."""
-    metadata = array.metadata.update_shape((rows, *array.shape[1:]))
-    metadata = metadata.update_attributes({**array.attrs.asdict(), **(attributes or {})})
-    return zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.config))
+    shape = (rows, *array.shape[1:])
+    attributes = {**array.attributes, **(attributes or {})}
+    meta = {**array.meta, "shape": list(shape), "attributes": attributes}
+    return replace(array, shape=shape, attributes=attributes, meta=meta)
 
 
-def publish(array: Array) -> None:
+def publish(root: Path, array: Array) -> None:
     """Replace ``zarr.json``, shape and attributes together, in one atomic rename."""
-    array.update_attributes({})
-
-
-def shard_rows(array: Array) -> int:
-    """Rows of one stored object of an array."""
-    shards = array.shards
-    return int((shards or array.chunks)[0])
+    files.write_atomic(root / array.path / "zarr.json", [json.dumps(array.meta, indent=2).encode()])
+    files.sync_files([root / array.path])
 
 
 def shard_key(array: Array, shard: int) -> str:
     """Where one stored object of an array lies, relative to the array."""
-    return str(array.metadata.encode_chunk_key((shard,) + (0,) * (array.ndim - 1)))
+    return "/".join(["c", str(shard), *("0" for _ in array.shape[1:])])
 
 
 def shard_path(root: Path, array: Array, shard: int) -> Path:
@@ -183,32 +265,66 @@ def shard_path(root: Path, array: Array, shard: int) -> Path:
 
 def shards_of(array: Array, start: int, stop: int) -> range:
     """The stored objects that hold rows ``start`` to ``stop``."""
-    size = shard_rows(array)
+    size = array.layout.rows
     return range(start // size, -(-stop // size))
 
 
-def read_rows(root: Path, array: Array, start: int, stop: int) -> NDArray[Any]:
-    """Rows ``start`` to ``stop``, every checksum compared. Raises StoreError naming the bad chunk."""
-    if stop <= start:
-        return np.empty((0, *array.shape[1:]), array.dtype)
-    for shard in shards_of(array, start, stop):
+def write_rows(root: Path, array: Array, start: int, block: NDArray[Any]) -> None:
+    """Write and sync rows from ``start`` on, as the last of the array; each shard appears at one instant.
+
+    Shards that already hold committed rows are written anew with them. Raises StoreError when those cannot be read.
+    """
+    size, written = array.layout.rows, []
+    for shard in shards_of(array, start, start + len(block)):
+        first = shard * size
+        part = block[max(first - start, 0) : first + size - start]
+        if first < start:
+            part = np.concatenate([read_rows(root, array, first, start), part])
         path = shard_path(root, array, shard)
-        # Zarr takes a missing object, and within shards an empty one, for fill values
-        if not path.is_file():
-            raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE)
-        if not path.stat().st_size:
-            raise StoreError("a chunk is damaged (empty)", where=str(path), cure=DAMAGED_CURE)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, chunks.encode(array.layout, part, np.array([array.fill], array.dtype)))
+        written.append(path.parent)
+    files.sync_files(written)
+
+
+def read_rows(root: Place, array: Array, start: int, stop: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Rows ``start`` to ``stop``, every checksum compared. Raises StoreError naming the bad chunk."""
+    stop = max(start, stop)
+    if out is None:
+        out = np.empty((stop - start, *array.shape[1:]), array.dtype)
+    size = array.layout.rows
+
+    def read(shard: int) -> None:
+        a, b = max(start, shard * size), min(stop, (shard + 1) * size)
+        read_part(root, array, shard, a - shard * size, out[a - start : b - start])
+
+    in_parallel(read, shards_of(array, start, stop), out.nbytes, root)
+    return out
+
+
+def read_part(root: Place, array: Array, shard: int, start: int, out: NDArray[Any]) -> None:
+    """Fill ``out`` with rows of one shard, counted from its first. Raises StoreError naming it."""
+    path = root / array.path / shard_key(array, shard)
     try:
-        return np.asarray(array[start:stop])
-    except Exception as error:  # a truncated or altered chunk fails in any codec of the chain
-        size = shard_rows(array)
-        for shard in shards_of(array, start, stop):
-            try:
-                array[max(start, shard * size) : min(stop, (shard + 1) * size)]
-            except Exception as inner:
-                raise StoreError(
-                    f"a chunk is damaged (truncated or altered): {inner}",
-                    where=str(shard_path(root, array, shard)),
-                    cure=DAMAGED_CURE,
-                ) from inner
-        raise StoreError(f"reading failed: {error}", where=str(root / array.path), cure=DAMAGED_CURE) from error
+        chunks.decode(array.layout, path, start, out)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE) from None
+    except chunks.DamagedError as error:
+        what = "empty" if str(error) == "empty" else f"truncated or altered): {error}"
+        raise StoreError(
+            f"a chunk is damaged ({what}" + (")" if what == "empty" else ""), where=str(path), cure=DAMAGED_CURE
+        ) from error
+    except OSError as error:
+        raise StoreError(f"a chunk cannot be read: {error}", where=str(path), cure="check the disk") from error
+
+
+def in_parallel(work: Callable[[Any], None], items: Iterable[Any], size: int, root: Place) -> None:
+    """Do all the work, in threads where that pays; the first error in order is raised."""
+    todo = list(items)
+    local = isinstance(root, Path)
+    if len(todo) < 2 or (local and size < _WORTH_THREADS):
+        for item in todo:
+            work(item)
+        return
+    with ThreadPoolExecutor(min(len(todo), _THREADS if local else _REMOTE_THREADS)) as pool:
+        list(pool.map(work, todo))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, files, splits
+from geneb_jax.store import arrays, dtypes, files, places, splits
 from geneb_jax.store.format import (
-    DIGEST_BYTES,
     Commit,
     Fault,
-    Manifest,
     SplitIndex,
     digest_sequences,
     from_ranges,
@@ -27,6 +26,8 @@ from geneb_jax.store.format import (
     to_ranges,
 )
 from geneb_jax.store.index import DigestIndex
+from geneb_jax.store.journal import check_shapes, read_commits, read_manifest
+from geneb_jax.store.places import Place
 
 
 class EmbeddingStore:
@@ -36,23 +37,27 @@ class EmbeddingStore:
     A writer holds the element's lock until `close`.
     """
 
-    def __init__(self, root: Path, key: str, *, lock: files.WriterLock | None = None) -> None:
+    def __init__(self, root: Place, key: str, *, lock: files.WriterLock | None = None) -> None:
         self.root = root
         self.key = key
         self._lock = lock
+        self._stamp = _stamp(root / key)
         self.manifest = read_manifest(root, key)
-        self._vectors = arrays.open_array(root, f"{key}/embeddings", "embeddings", writable=lock is not None)
-        self._digests = arrays.open_array(root, f"{key}/digests", "digests", writable=lock is not None)
+        # the vectors first: a writer publishes digests before vectors, so these digests are at least as many
+        self._vectors = arrays.open_array(root, f"{key}/embeddings", "embeddings")
+        self._digests = arrays.open_array(root, f"{key}/digests", "digests")
         self._commits = read_commits(self._vectors, root / key)
-        self._check_shapes()
+        check_shapes(self.manifest, self._vectors, self._digests, root / key)
         self._splits: dict[tuple[str, str], splits.Entry] | None = None
         if lock is not None:
             self._recover()
+        elif isinstance(root, Path):
+            self._entries()  # a reader's view is of one moment; at an address each costs a request, and nobody writes
 
     # what it is
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """The element's folder."""
         return self.root / self.key
 
@@ -64,12 +69,27 @@ class EmbeddingStore:
     @property
     def num_rows(self) -> int:
         """Committed rows: distinct sequences."""
-        return int(self._vectors.shape[0])
+        return self._vectors.rows
+
+    @property
+    def dtype(self) -> str:
+        """How vectors are stored: float32, float16 or bfloat16. They are read as float32."""
+        return self.manifest.dtype
 
     @property
     def commit_rows(self) -> int:
         """Rows of a shard. Commits that end on a multiple of it write every shard once."""
-        return arrays.shard_rows(self._vectors)
+        return self._vectors.layout.rows
+
+    @property
+    def compression(self) -> arrays.Compression:
+        """How chunks are compressed."""
+        return "zstd" if self._vectors.layout.zstd else "none"
+
+    @property
+    def commits(self) -> tuple[Commit, ...]:
+        """The journal: every block of rows that became readable at one instant, in row order."""
+        return tuple(self._commits)
 
     @property
     def non_finite_rows(self) -> NDArray[np.int64]:
@@ -117,7 +137,7 @@ class EmbeddingStore:
         chunk and for row numbers that do not exist.
         """
         if rows is None:
-            return self._block(0, self.num_rows)
+            return dtypes.from_stored(self.stored(0, self.num_rows), self.dtype)
         wanted = np.asarray(rows)
         if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
             raise StoreError(
@@ -131,32 +151,86 @@ class EmbeddingStore:
             raise StoreError(
                 f"row {low if low < 0 else high} does not exist: this element has {self.num_rows} rows",
                 where=str(self.path),
-                cure="the index belongs to another store or is damaged; `geneb verify` says which",
+                cure="the index belongs to another store or is damaged (`geneb verify` says which), or it was written "
+                "after this reader opened the store (`refresh`)",
             )
         if high - low + 1 == len(wanted) and bool((np.diff(wanted) == 1).all()):
-            return self._block(low, high + 1)
+            return dtypes.from_stored(self.stored(low, high + 1), self.dtype)
         return self._gather(wanted)
 
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows ``start`` to ``stop`` as they are stored: see `geneb_jax.store.dtypes`."""
+        block = arrays.read_rows(self.root, self._vectors, start, stop)
+        self._require_same()
+        return block
+
+    def digests(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """SHA-256 of the sequences of rows ``start`` to ``stop``, (n, 32)."""
+        block: NDArray[np.uint8] = arrays.read_rows(
+            self.root, self._digests, start, self.num_rows if stop is None else stop
+        )
+        self._require_same()
+        return block
+
     def _gather(self, wanted: NDArray[Any]) -> NDArray[np.float32]:
-        order = np.argsort(wanted, kind="stable")
+        rising = bool((np.diff(wanted) >= 0).all())
+        order = np.arange(len(wanted)) if rising else np.argsort(wanted, kind="stable")
         ordered = wanted[order]
         out = np.empty((len(wanted), self.width), np.float32)
         # rows that lie near each other are read in one go, but never more than one shard at a time
-        gap = int(self._vectors.chunks[0])
+        gap = self._vectors.layout.chunk
         cut = (np.diff(ordered) > gap) | (np.diff(ordered // self.commit_rows) != 0)
         bounds = [0, *(np.flatnonzero(cut) + 1).tolist(), len(ordered)]
-        for a, b in itertools.pairwise(bounds):
-            first = int(ordered[a])
-            out[order[a:b]] = self._block(first, int(ordered[b - 1]) + 1)[ordered[a:b] - first]
-        return out
 
-    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
-        block: NDArray[np.float32] = arrays.read_rows(self.root, self._vectors, start, stop)
-        return block
+        def take(span: tuple[int, int]) -> None:
+            a, b = span
+            first, last = int(ordered[a]), int(ordered[b - 1])
+            shard = first // self.commit_rows
+            block = np.empty((last + 1 - first, self.width), self._vectors.dtype)
+            arrays.read_part(self.root, self._vectors, shard, first - shard * self.commit_rows, block)
+            rows = ordered[a:b] - first
+            if rising:
+                np.take(dtypes.from_stored(block, self.dtype), rows, axis=0, out=out[a:b], mode="clip")
+            else:
+                out[order[a:b]] = dtypes.from_stored(block, self.dtype)[rows]
+
+        arrays.in_parallel(take, list(itertools.pairwise(bounds)), out.nbytes, self.root)
+        self._require_same()
+        return out
 
     @cached_property
     def _index(self) -> DigestIndex:
-        return DigestIndex(arrays.read_rows(self.root, self._digests, 0, self.num_rows))
+        return DigestIndex(self.digests())
+
+    def refresh(self) -> int:
+        """Let a reader see what was committed since it opened; returns the number of new rows.
+
+        Rows it saw before keep their numbers. Raises StoreError when the element was repaired or replaced meanwhile.
+        """
+        if self.writable:
+            return 0
+        self._require_same()
+        before = self.num_rows
+        fresh = EmbeddingStore(self.root, self.key)
+        if fresh._commits[: len(self._commits)] != self._commits:
+            raise self._replaced()
+        if fresh.num_rows > before and "_index" in self.__dict__:
+            self._index.add(fresh.digests(before), before)
+        self._vectors, self._digests, self._commits = fresh._vectors, fresh._digests, fresh._commits
+        self._splits = fresh._splits
+        return self.num_rows - before
+
+    def _require_same(self) -> None:
+        # after the reading: what was found under this name until now is then what was opened
+        if self._lock is None and _stamp(self.root / self.key) != self._stamp:
+            raise self._replaced()
+
+    def _replaced(self) -> StoreError:
+        return StoreError(
+            "this element was repaired or replaced since it was opened: row numbers are others now",
+            where=str(self.path),
+            cure="open the store again",
+        )
 
     # writing
 
@@ -168,37 +242,35 @@ class EmbeddingStore:
         """
         self._require_writer()
         block = self._checked(sequences, vectors)
-        if not len(block):
-            return
         digests = digest_sequences(sequences)
         self._refuse_repeats(sequences, digests)
+        self.append_stored(digests, block)
+
+    def append_stored(self, digests: NDArray[np.uint8], block: NDArray[Any]) -> None:
+        """`append` for rows as another store of the same manifest holds them; they must be new and distinct."""
+        self._require_writer()
+        if not len(block):
+            return
+        root = places.require_local(self.root, "writing")
+        digests, block = np.ascontiguousarray(digests), np.ascontiguousarray(block)
         start, stop = self.num_rows, self.num_rows + len(block)
-        commit = Commit(
-            rows=len(block),
-            vectors=sha256(block),
-            digests=sha256(digests),
-            non_finite=to_ranges(np.logical_not(np.isfinite(block).all(axis=1))),
-        )
-        commits = [*self._commits, commit]
-        # shards that already hold committed rows are rewritten with them: refuse if they cannot be read
-        boundary = start - start % self.commit_rows
-        arrays.read_rows(self.root, self._vectors, boundary, start)
-        arrays.read_rows(self.root, self._digests, boundary, start)
         more_digests = arrays.grown(self._digests, stop)
-        more_vectors = arrays.grown(self._vectors, stop, {"commits": [c.as_json() for c in commits]})
-        with files.interrupt_later(), files.writing(self.path, block.nbytes + digests.nbytes):
-            self._put(more_digests, start, digests)
-            arrays.publish(more_digests)
-            self._put(more_vectors, start, block)
-            arrays.publish(more_vectors)  # the instant of the commit
-            files.sync_files([self.path / "embeddings" / "zarr.json", self.path / "digests" / "zarr.json"])
+        with (
+            files.interrupt_later(),
+            files.writing(root / self.key, block.nbytes + digests.nbytes),
+            ThreadPoolExecutor(2) as pool,
+        ):
+            # hashing and the small files take as long as the disk: all at once
+            commit = pool.submit(_commit, block, digests, self.dtype)
+            small = pool.submit(arrays.write_rows, root, self._digests, start, digests)
+            arrays.write_rows(root, self._vectors, start, block)
+            small.result()
+            arrays.publish(root, more_digests)
+            commits = [*self._commits, commit.result()]
+            more_vectors = arrays.grown(self._vectors, stop, {"commits": [c.as_json() for c in commits]})
+            arrays.publish(root, more_vectors)  # the instant of the commit
             self._digests, self._vectors, self._commits = more_digests, more_vectors, commits
             self._index.add(digests, start)
-
-    def _put(self, array: arrays.Array, start: int, block: NDArray[Any]) -> None:
-        stop = start + len(block)
-        array[start:stop] = block
-        files.sync_files([arrays.shard_path(self.root, array, s) for s in arrays.shards_of(array, start, stop)])
 
     def write_split(self, split: SplitIndex) -> bool:
         """Record which rows make up a split. Returns False when exactly this was recorded already.
@@ -207,9 +279,10 @@ class EmbeddingStore:
         that do not exist, and as `append` does.
         """
         self._require_writer()
+        root = places.require_local(self.root, "writing")
         splits.check(split, self.num_rows, self.path)
-        with files.interrupt_later(), files.writing(self.path, 16 * len(split)):
-            wrote, entry = splits.write(self.root, self.key, split, self._entries())
+        with files.interrupt_later(), files.writing(root / self.key, 16 * len(split)):
+            wrote, entry = splits.write(root, self.key, split, self._entries())
             self._entries()[entry.name] = entry
         return wrote
 
@@ -230,7 +303,19 @@ class EmbeddingStore:
 
     def split(self, task_id: str, split: str) -> SplitIndex:
         """The index of one split. Raises StoreError when damaged or absent, UnknownNameError for its task."""
-        return splits.read(self.root, self.key, splits.find(self._entries(), task_id, split, self.path))
+        entry = splits.find(self._entries(), task_id, split, self.path)
+        try:
+            index = splits.read(self.root, self.key, entry)
+        except StoreError as error:
+            if entry.folder in splits.folders(self.root, self.key):
+                raise
+            raise StoreError(
+                f"the index of {task_id} {split} was replaced since this reader opened the store",
+                where=str(self.path),
+                cure="`refresh` the reader, or open the store again",
+            ) from error
+        self._require_same()
+        return index
 
     def split_names(self, task_id: str) -> list[str]:
         """Names of the finished splits of a task; empty when it has none."""
@@ -265,7 +350,7 @@ class EmbeddingStore:
                 cure='open the store with mode "a"',
             )
 
-    def _checked(self, sequences: Sequence[str], vectors: ArrayLike) -> NDArray[np.float32]:
+    def _checked(self, sequences: Sequence[str], vectors: ArrayLike) -> NDArray[Any]:
         array = np.asarray(vectors)
         if not np.issubdtype(array.dtype, np.floating):
             raise StoreError(f"vectors must be floating point numbers, not {array.dtype}", where=str(self.path))
@@ -275,8 +360,7 @@ class EmbeddingStore:
                 where=str(self.path),
                 cure="the encoder returned another width or number of rows than its manifest declares",
             )
-        with np.errstate(over="ignore"):  # what does not fit float32 is counted as infinite
-            return np.ascontiguousarray(array, dtype="<f4")
+        return dtypes.to_stored(array, self.dtype, str(self.path))
 
     def _refuse_repeats(self, sequences: Sequence[str], digests: NDArray[np.uint8]) -> None:
         seen = {d.tobytes(): i for i, d in enumerate(digests)}
@@ -295,75 +379,30 @@ class EmbeddingStore:
                 cure="append only what `missing` returns",
             )
 
-    def _check_shapes(self) -> None:
-        rows = self._vectors.shape[0]
-        if self._vectors.shape[1:] != (self.width,) or self._vectors.dtype != np.float32:
-            raise StoreError(
-                f"the vectors are {self._vectors.dtype} of shape {self._vectors.shape}, but the manifest "
-                f"says float32 of width {self.width}",
-                where=str(self.path / "embeddings"),
-                cure=arrays.DAMAGED_CURE,
-            )
-        if self._digests.shape[0] < rows or self._digests.shape[1:] != (DIGEST_BYTES,):
-            raise StoreError(
-                f"there are {rows} vectors but digests of shape {self._digests.shape}",
-                where=str(self.path / "digests"),
-                cure=arrays.DAMAGED_CURE,
-            )
-
     def _recover(self) -> None:
         """Clear what a killed writer left: temporary files and chunks beyond the last commit."""
-        with files.writing(self.path):
-            files.sweep_partial(self.path)
-            splits.recover(self.root, self.key)
+        root = places.require_local(self.root, "writing")
+        with files.writing(root / self.key):
+            files.sweep_partial(root / self.key)
+            splits.recover(root, self.key)
             for array in (self._vectors, self._digests):
-                shard = -(-self.num_rows // arrays.shard_rows(array))
+                shard = -(-self.num_rows // array.layout.rows)
                 # a killed writer leaves an unbroken run of chunks; whatever it left is not committed
-                while (path := arrays.shard_path(self.root, array, shard)).exists():
+                while (path := arrays.shard_path(root, array, shard)).exists():
                     path.unlink()
                     shard += 1
 
 
-def read_manifest(root: Path, key: str) -> Manifest:
-    """An element's manifest, compared with its recorded digest and the folder's name. Raises StoreError."""
-    attributes = arrays.group_attributes(root, key)
-    where = root / key
-    arrays.check_type(attributes, "element", where)
-    try:
-        manifest = Manifest.from_json(attributes["manifest"], str(attributes["kind"]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"the manifest is incomplete or malformed: {error!r}", where=str(where), cure=arrays.DAMAGED_CURE
-        ) from error
-    recorded = attributes.get("manifest_digest")
-    if recorded != manifest.digest or not key.endswith(f"-{manifest.digest[:12]}"):
-        raise StoreError(
-            "the manifest is not the one this element was made with: its digest is "
-            f"{manifest.digest[:12]}, recorded are {str(recorded)[:12]} and the folder's name",
-            where=str(where / "zarr.json"),
-            cure="the manifest was edited or the folder renamed; undo that, or embed again",
-        )
-    return manifest
+def _commit(block: NDArray[Any], digests: NDArray[np.uint8], dtype: str) -> Commit:
+    return Commit(len(block), sha256(block), sha256(digests), to_ranges(dtypes.non_finite(block, dtype)))
 
 
-def read_commits(array: arrays.Array, where: Path) -> list[Commit]:
-    """The journal. Raises StoreError when it is malformed or does not add up to the array's rows."""
-    entries = array.attrs.asdict().get("commits")
+def _stamp(folder: Place) -> tuple[int, int] | None:
+    """What tells an element's folder from one that took its place; commits leave it as it is."""
+    if not isinstance(folder, Path):
+        return None
     try:
-        if not isinstance(entries, list):
-            raise TypeError("no list of commits")
-        commits = [Commit.from_json(e) for e in entries]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(
-            f"the journal of commits is malformed: {error!r}",
-            where=str(where / "embeddings" / "zarr.json"),
-            cure=arrays.DAMAGED_CURE,
-        ) from error
-    total = sum(c.rows for c in commits)
-    if total != array.shape[0]:
-        raise StoreError(
-            f"the journal counts {total} committed rows, but the array has {array.shape[0]}",
-            where=str(where / "embeddings" / "zarr.json"),
-            cure=arrays.DAMAGED_CURE,
-        )
-    return commits
+        status = (folder / "zarr.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -10,13 +10,16 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from geneb_jax.errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_PARTS_AT_ONCE = 64
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -33,6 +36,10 @@ class WriterLock:
             self._lock = FileLock(folder / "writer.lock", thread_local=False)
             try:
                 self._lock.acquire(timeout=max(wait, 0.0))
+                while not self._in_place(folder):  # its folder was set aside by a repair while we waited
+                    self._lock.release()
+                    folder.mkdir(parents=True, exist_ok=True)
+                    self._lock.acquire(timeout=max(wait, 0.0))
             except Timeout:
                 raise StoreError(
                     f"another writer holds this element: {self._holder()}",
@@ -55,6 +62,16 @@ class WriterLock:
         """Whether this object still holds the lock."""
         return bool(self._lock.is_locked)
 
+    def _in_place(self, folder: Path) -> bool:
+        """Whether the file we hold is still the one that other writers find."""
+        handle = getattr(getattr(self._lock, "_context", None), "lock_file_fd", None)
+        if not isinstance(handle, int):
+            return True
+        try:
+            return os.path.samestat(os.fstat(handle), (folder / "writer.lock").stat())
+        except FileNotFoundError:
+            return False
+
     def _holder(self) -> str:
         try:
             note = json.loads(self._note.read_text())
@@ -64,7 +81,7 @@ class WriterLock:
 
 
 @contextlib.contextmanager
-def writing(where: Path, needed: int = 0) -> Iterator[None]:
+def writing(where: os.PathLike[str], needed: int = 0) -> Iterator[None]:
     """Turn an operating system's refusal to write into a StoreError. ``needed`` is in bytes."""
     try:
         yield
@@ -72,7 +89,7 @@ def writing(where: Path, needed: int = 0) -> Iterator[None]:
         raise write_error(error, where, needed) from error
 
 
-def write_error(error: OSError, where: Path, needed: int = 0) -> StoreError:
+def write_error(error: OSError, where: os.PathLike[str], needed: int = 0) -> StoreError:
     """The StoreError for a failed write."""
     rest = "Rows committed before are safe; run the same command again to go on."
     if error.errno in _FULL:
@@ -92,7 +109,7 @@ def write_error(error: OSError, where: Path, needed: int = 0) -> StoreError:
     return StoreError(f"writing failed: {error}", where=str(where), cure=f"check the disk and the path. {rest}")
 
 
-def no_space(where: Path, needed: int, free: int) -> StoreError:
+def no_space(where: os.PathLike[str], needed: int, free: int) -> StoreError:
     """The StoreError for a full disk; both sizes in bytes."""
     return StoreError(
         f"the disk is full: {human_bytes(needed) + ' are to be written and ' if needed else ''}"
@@ -109,9 +126,9 @@ def require_writable(folder: Path) -> None:
         raise write_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), folder)
 
 
-def free_bytes(where: Path) -> int:
+def free_bytes(where: os.PathLike[str]) -> int:
     """Free bytes on the disk that holds a path, which need not exist yet."""
-    folder = where
+    folder = Path(where)
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -127,9 +144,32 @@ def human_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def write_atomic(path: Path, parts: Sequence[Any]) -> None:
+    """Write buffers to a file that appears, or replaces the one before, at one instant; it is synced, its name not."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            left = [memoryview(p).cast("B") for p in parts if len(p)]
+            while left:
+                done = os.writev(handle, left[:_PARTS_AT_ONCE])
+                while left and done >= len(left[0]):
+                    done -= len(left.pop(0))
+                if done:
+                    left[0] = left[0][done:]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
 def sync_files(files: list[Path]) -> None:
     """Make files and their names outlast a power failure."""
-    for path in [*files, *sorted({p.parent for p in files})]:
+    for path in dict.fromkeys([*files, *sorted({p.parent for p in files})]):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -60,15 +60,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import StoreError
+from geneb_jax.store.dtypes import check_dtype
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
 PER_SEQUENCE: Final = "per-sequence"
 DIGEST_BYTES: Final = 32
 _KEY_DIGITS: Final = 12
@@ -87,10 +89,12 @@ class Manifest:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
     kind: str = PER_SEQUENCE
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
             raise StoreError(f"a manifest's width must be a whole number of at least 1, not {self.width!r}")
+        check_dtype(self.dtype)
         object.__setattr__(self, "settings", dict(sorted(self.settings.items())))
         object.__setattr__(self, "libraries", dict(sorted(self.libraries.items())))
 
@@ -106,6 +110,8 @@ class Manifest:
         }
         if self.kind != PER_SEQUENCE:
             identity["kind"] = self.kind
+        if self.dtype != "float32":
+            identity["dtype"] = self.dtype
         return sha256(canonical_json(identity, where=f"manifest of {self.name}"))
 
     @property
@@ -119,9 +125,16 @@ class Manifest:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def stored_as(self, dtype: str) -> Manifest:
+        """The manifest of the same vectors rounded to another precision: an element of its own, named for it."""
+        if check_dtype(dtype) == self.dtype:
+            return self
+        name = self.name.removesuffix(f" {self.dtype}")
+        return replace(self, name=name if dtype == "float32" else f"{name} {dtype}", dtype=dtype)
+
     def as_json(self) -> dict[str, Any]:
         """The ``manifest`` attribute of an element; its kind is an attribute of its own."""
-        return {
+        record = {
             "name": self.name,
             "family": self.family,
             "revision": self.revision,
@@ -129,6 +142,7 @@ class Manifest:
             "settings": dict(self.settings),
             "libraries": dict(self.libraries),
         }
+        return record if self.dtype == "float32" else {**record, "dtype": self.dtype}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], kind: str) -> Manifest:
@@ -141,6 +155,7 @@ class Manifest:
             settings=record["settings"],
             libraries=record["libraries"],
             kind=kind,
+            dtype=str(record.get("dtype", "float32")),
         )
 
 

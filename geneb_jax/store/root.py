@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Literal
 
 from geneb_jax.errors import StoreError, UsageError, unknown_name
-from geneb_jax.store import arrays, files
-from geneb_jax.store.element import EmbeddingStore, read_manifest
+from geneb_jax.store import arrays, files, places
+from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import VERSION, Fault, Manifest
+from geneb_jax.store.journal import read_manifest
+from geneb_jax.store.places import Place
 
 Mode = Literal["r", "a"]
 
@@ -18,7 +20,7 @@ Mode = Literal["r", "a"]
 class Store:
     """The elements of a store by key or manifest. Open it with `open_store`."""
 
-    def __init__(self, path: Path, mode: Mode, wait: float) -> None:
+    def __init__(self, path: Place, mode: Mode, wait: float) -> None:
         self.path = path
         self.mode = mode
         self._wait = wait
@@ -57,24 +59,28 @@ class Store:
         *,
         commit_rows: int | None = None,
         compression: arrays.Compression = "none",
+        dtype: str | None = None,
     ) -> EmbeddingStore:
         """The element of a manifest. Mode "a" creates it when it is not there and locks it for writing.
 
-        ``commit_rows`` (rows of a shard) and ``compression`` only count when it is created. Raises
-        StoreError when there is no such element (mode "r"), when another writer holds it, or when it is
-        damaged.
+        ``commit_rows`` (rows of a shard) and ``compression`` only count when it is created. ``dtype`` "float16" or
+        "bfloat16" names the element that holds the same vectors rounded (`Manifest.stored_as`); by default the
+        manifest's own, float32. Raises StoreError when there is no such element (mode "r"), when another writer
+        holds it, or when it is damaged.
         """
+        if dtype is not None:
+            manifest = manifest.stored_as(dtype)
         key = self._key(manifest)
         if self.mode == "r":
             if key is None or is_unfinished(self.path, key):
                 raise self._no_element(manifest)
             return EmbeddingStore(self.path, key)
-        key = key or manifest.key
-        lock = files.WriterLock(self.path / key / "embeddings", wait=self._wait)
+        key, root = key or manifest.key, places.require_local(self.path, "writing")
+        lock = files.WriterLock(root / key / "embeddings", wait=self._wait)
         try:
-            if is_unfinished(self.path, key):
-                self._create(key, manifest, commit_rows, compression)
-            opened = EmbeddingStore(self.path, key, lock=lock)
+            if is_unfinished(root, key):
+                _create(root, key, manifest, commit_rows, compression)
+            opened = EmbeddingStore(root, key, lock=lock)
         except BaseException:
             lock.release()
             raise
@@ -105,39 +111,18 @@ class Store:
         return f"Store({str(self.path)!r}, mode={self.mode!r})"
 
     def _folders(self) -> list[str]:
-        return sorted(p.name for p in self.path.iterdir() if p.is_dir() and not p.name.startswith("."))
+        return places.folders(self.path)
 
     def _key(self, manifest: Manifest) -> str | None:
         # the digest decides: an encoder that was renamed since keeps its element
         tail = f"-{manifest.digest[:12]}"
         return next((key for key in self._folders() if key.endswith(tail)), None)
 
-    def _create(self, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression) -> None:
-        if rows is not None and rows < 1:
-            raise UsageError(f"a commit has at least one row, not {rows}", cure="choose --chunk-rows 1 or more")
-        rows = rows or arrays.default_rows(manifest.width)
-        folder = self.path / key
-        with files.writing(folder):
-            files.sweep_partial(folder)
-            for part in ("embeddings", "digests", "splits"):
-                # left by a writer that was killed while it created the element; `is_unfinished` saw no rows
-                (folder / part / "zarr.json").unlink(missing_ok=True)
-            arrays.create_embeddings(self.path, key, manifest.width, rows, compression)
-            arrays.create_digests(self.path, key, rows)
-            arrays.put_attributes(folder, "splits", {"geneb_type": "splits", "geneb_version": VERSION})
-            attributes = {
-                "geneb_type": "element",
-                "geneb_version": VERSION,
-                "kind": manifest.kind,
-                "manifest": manifest.as_json(),
-                "manifest_digest": manifest.digest,
-            }
-            arrays.put_attributes(folder, "", attributes)
-            files.sync_files(sorted(folder.rglob("zarr.json")))
-
     def _no_element(self, wanted: Manifest) -> StoreError:
         manifests = [read_manifest(self.path, key) for key in self.keys()]
-        relatives = [m for m in manifests if (m.name, m.family) == (wanted.name, wanted.family)]
+        relatives = [
+            m for m in manifests if m.family == wanted.family and m.stored_as(wanted.dtype).name == wanted.name
+        ]
         if relatives:
             differences = "; ".join(_differences(relatives[0], wanted))
             what = f"this store holds {wanted.name} made differently: {differences}"
@@ -159,11 +144,13 @@ def open_store(path: str | os.PathLike[str], mode: Mode = "r", *, wait: float = 
     """
     if mode not in ("r", "a"):
         raise StoreError(f"a store is opened with mode 'r' or 'a', not {mode!r}")
-    folder = Path(path)
-    if "://" in str(path):
-        raise StoreError(
-            "stores at remote addresses are not supported yet", where=str(path), cure="give a local folder"
-        )
+    folder = places.find_place(path)
+    if not isinstance(folder, Path):
+        if mode == "a":
+            places.require_local(folder, "writing")
+        folder = folder.with_listing()
+        arrays.check_type(arrays.group_attributes(folder, ""), "store", folder)
+        return Store(folder, mode, wait)
     if folder.exists() and not folder.is_dir():
         raise StoreError("a store is a folder, and this is a file", where=str(folder), cure="choose another path")
     if mode == "a":
@@ -178,13 +165,37 @@ def open_store(path: str | os.PathLike[str], mode: Mode = "r", *, wait: float = 
     return Store(folder, mode, wait)
 
 
-def is_unfinished(root: Path, key: str) -> bool:
+def _create(root: Path, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression) -> None:
+    if rows is not None and rows < 1:
+        raise UsageError(f"a commit has at least one row, not {rows}", cure="choose --chunk-rows 1 or more")
+    rows = rows or arrays.default_rows(manifest.width)
+    folder = root / key
+    with files.writing(folder):
+        files.sweep_partial(folder)
+        for part in ("embeddings", "digests", "splits"):
+            # left by a writer that was killed while it created the element; `is_unfinished` saw no rows
+            (folder / part / "zarr.json").unlink(missing_ok=True)
+        arrays.create_embeddings(root, key, manifest.width, rows, compression, manifest.dtype)
+        arrays.create_digests(root, key, rows)
+        arrays.put_attributes(folder, "splits", {"geneb_type": "splits", "geneb_version": VERSION})
+        attributes = {
+            "geneb_type": "element",
+            "geneb_version": VERSION,
+            "kind": manifest.kind,
+            "manifest": manifest.as_json(),
+            "manifest_digest": manifest.digest,
+        }
+        arrays.put_attributes(folder, "", attributes)
+        files.sync_files(sorted(folder.rglob("zarr.json")))
+
+
+def is_unfinished(root: Place, key: str) -> bool:
     """Whether a folder is an element whose creation was cut short: it has no rows and no attributes yet.
 
     A folder with rows is never unfinished, so damage to its metadata cannot make a writer start it afresh.
     """
     folder = root / key
-    if (folder / "embeddings" / "c").exists() or (folder / "digests" / "c").exists():
+    if isinstance(folder, Path) and ((folder / "embeddings" / "c").exists() or (folder / "digests" / "c").exists()):
         return False
     try:
         return "geneb_type" not in arrays.group_attributes(root, key)
@@ -216,6 +227,8 @@ def _prepare(folder: Path) -> None:
 
 def _differences(have: Manifest, want: Manifest) -> list[str]:
     found = []
+    if have.dtype != want.dtype:
+        found.append(f"stored as {have.dtype} instead of {want.dtype}")
     if have.revision != want.revision:
         found.append(f"revision {have.revision[:12]} instead of {want.revision[:12]}")
     if have.width != want.width:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import GenebError, StoreError, unknown_name
-from geneb_jax.store import arrays, files
+from geneb_jax.store import arrays, files, places
 from geneb_jax.store.format import VERSION, SplitIndex, canonical_json, sha256, split_folder
+from geneb_jax.store.places import Place
 
 _CURE = "embed the task again: vectors are kept, and the index is written anew"
 
@@ -36,13 +37,12 @@ class Entry:
         return str(self.attributes["task_id"]), str(self.attributes["split"])
 
 
-def folders(root: Path, key: str) -> list[str]:
+def folders(root: Place, key: str) -> list[str]:
     """All folders of split indexes, finished or not."""
-    parent = root / key / "splits"
-    return sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+    return places.folders(root / key / "splits")
 
 
-def scan(root: Path, key: str) -> dict[tuple[str, str], Entry]:
+def scan(root: Place, key: str) -> dict[tuple[str, str], Entry]:
     """The finished indexes in force. A damaged one counts as absent here; `verify` names it."""
     found: dict[tuple[str, str], Entry] = {}
     for folder in folders(root, key):
@@ -58,12 +58,13 @@ def scan(root: Path, key: str) -> dict[tuple[str, str], Entry]:
     return found
 
 
-def open_entry(root: Path, key: str, folder: str) -> Entry | None:
+def open_entry(root: Place, key: str, folder: str) -> Entry | None:
     """One index's attributes; None when it was never finished. Raises StoreError when they are damaged."""
     name = f"{key}/splits/{folder}"
-    if not (root / name / "zarr.json").exists():
+    try:
+        attributes = dict(arrays.read_meta(root / name, "group")["attributes"])
+    except FileNotFoundError:
         return None
-    attributes = arrays.group_attributes(root, name)
     if "geneb_type" not in attributes:
         return None
     arrays.check_type(attributes, "split-index", root / name)
@@ -73,7 +74,7 @@ def open_entry(root: Path, key: str, folder: str) -> Entry | None:
     return Entry(folder, attributes)
 
 
-def find(entries: Mapping[tuple[str, str], Entry], task_id: str, split: str, where: Path) -> Entry:
+def find(entries: Mapping[tuple[str, str], Entry], task_id: str, split: str, where: Place) -> Entry:
     """The entry of one split. Raises UnknownNameError for an unknown task, StoreError for a missing split."""
     entry = entries.get((task_id, split))
     if entry is not None:
@@ -89,7 +90,7 @@ def find(entries: Mapping[tuple[str, str], Entry], task_id: str, split: str, whe
     raise type(error)(error.what, where=str(where), cure=f"{error.cure} Or embed it first.")
 
 
-def check(split: SplitIndex, num_rows: int, where: Path) -> None:
+def check(split: SplitIndex, num_rows: int, where: Place) -> None:
     """Raise StoreError unless rows and labels fit each other and the element."""
     for name, values in (("rows", split.rows), ("labels", split.labels)):
         if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
@@ -152,13 +153,13 @@ def write(root: Path, key: str, split: SplitIndex, entries: Mapping[tuple[str, s
     return True, Entry(folder, attributes)
 
 
-def read(root: Path, key: str, entry: Entry) -> SplitIndex:
+def read(root: Place, key: str, entry: Entry) -> SplitIndex:
     """Read an index and compare it with its checksums. Raises StoreError."""
     name = f"{key}/splits/{entry.folder}"
     attributes = entry.attributes
     values = {}
     for part in ("rows", "labels"):
-        array = arrays.open_array(root, f"{name}/{part}", part, writable=False)
+        array = arrays.open_array(root, f"{name}/{part}", part)
         if array.shape != (attributes["num_rows"],) or array.dtype != np.int64:
             raise StoreError(
                 f"{attributes['num_rows']} int64 values are recorded, "

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, splits
+from geneb_jax.store import arrays, dtypes, splits
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import Commit, Fault
 from geneb_jax.store.index import as_keys
+from geneb_jax.store.places import Place
 
 if TYPE_CHECKING:
     from geneb_jax.store.root import Store
@@ -30,7 +30,7 @@ def verify_store(store: Store) -> list[Fault]:
     return faults
 
 
-def verify_element(root: Path, key: str) -> list[Fault]:
+def verify_element(root: Place, key: str) -> list[Fault]:
     """Faults of one element: manifest, journal, every chunk, every commit, every split index."""
     try:
         element = EmbeddingStore(root, key)
@@ -42,7 +42,7 @@ def verify_element(root: Path, key: str) -> list[Fault]:
     return faults
 
 
-def _fault(root: Path, error: StoreError, cure: str | None = None) -> Fault:
+def _fault(root: Place, error: StoreError, cure: str | None = None) -> Fault:
     where = error.where or str(root)
     prefix = f"{root}/"
     return Fault(where.removeprefix(prefix), error.what, cure or error.cure or arrays.DAMAGED_CURE)
@@ -124,7 +124,7 @@ def _walk(
     faults: list[Fault] = []
     kept: list[NDArray[np.generic]] = []
     commits = _Commits(element._commits, field)
-    size = arrays.shard_rows(array)
+    size = array.layout.rows
     for start in range(0, element.num_rows, size):
         stop = min(start + size, element.num_rows)
         try:
@@ -134,7 +134,7 @@ def _walk(
             commits.feed(stop - start, None)
             continue
         commits.feed(stop - start, block)
-        kept.append(np.isfinite(block).all(axis=1) if finite_only else block)
+        kept.append(~dtypes.non_finite(block, element.dtype) if finite_only else block)
     for start, stop in commits.bad:
         shards = arrays.shards_of(array, start, stop)
         names = ", ".join(arrays.shard_key(array, s) for s in shards)

@@ -70,7 +70,7 @@ def test_death_at_any_step_leaves_a_sound_store_and_resuming_gives_the_same_byte
     tmp_path, toy, fill_store, bytes_of, begin, monkeypatch
 ):
     # syncing guards against power failures; a kill loses nothing that was written
-    monkeypatch.setattr("geneb_jax.store.files.sync_files", lambda files: None)
+    monkeypatch.setattr("os.fsync", lambda handle: None)
     manifest, sequences, vectors = toy
     base, whole = tmp_path / "base.zarr", tmp_path / "whole.zarr"
     if begin == "used":
