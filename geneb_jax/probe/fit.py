@@ -18,6 +18,7 @@ from geneb_jax.probe.problems import Targets
 from geneb_jax.probe.results import Key, Scoring, check_task, lane_results
 from geneb_jax.probe.score import score_lanes
 from geneb_jax.probe.select import Asked, check_solver
+from geneb_jax.probe.settle import settled
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.threads import WIDE, one_blas_thread
 from geneb_jax.status import Status
@@ -148,10 +149,11 @@ def _score(task: TaskArrays, lanes: list[Lane], ready: _Prepared) -> list[LaneRe
     labels = np.union1d(classes, y_test)
     test = transform_rows(design, task.X_test)
     m, padded = len(y_test), test.shape[0]
+    W, truth = [solved[key].W for key in distinct], np.searchsorted(labels, y_test)
     scored = score_lanes(
         test,
-        jnp.asarray(np.stack([solved[key].W for key in distinct])),
-        jnp.asarray(pad(np.searchsorted(labels, y_test), padded)),
+        jnp.asarray(np.stack([one.astype(test.dtype) for one in W])),
+        jnp.asarray(pad(truth, padded)),
         jnp.arange(padded) < m,
         jnp.asarray(np.searchsorted(labels, classes)),
         len(labels),
@@ -161,7 +163,8 @@ def _score(task: TaskArrays, lanes: list[Lane], ready: _Prepared) -> list[LaneRe
         labels,
         np.asarray(scored.predicted)[:, :m],
         np.asarray(scored.confusion),
-        np.asarray(scored.ties),
+        np.asarray(scored.tied)[:, :m],
         bool(scored.finite),
     )
+    scoring = settled(scoring, W, design, lambda rows: task.X_test[rows], truth)
     return lane_results(lanes, distinct, solved, scoring, design, y_train, y_test)

@@ -110,8 +110,8 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
     """Lanes with rows of their own: few-shot draws, or all rows of a task where there are fewer than d.
 
     The parts are tasks of one width, number of classes, padded row count, number of penalties and precision, solved
-    together; each gets its p·c lanes back, draw by draw, with W in its own design's coordinates. The C of `spec` plays
-    no part.
+    together; each gets its p·c lanes back, draw by draw, with W in its own design's coordinates and in float64. The C
+    of `spec` plays no part.
 
     Shorter draws are filled up with rows of weight zero. Solved in the span of the rows when m < d, else on the
     gathered rows; always in float64, which these small problems hardly feel, and which keeps draws of features with
@@ -162,7 +162,7 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
         with np.errstate(invalid="ignore"):  # a scale that overflowed ends as a status
             W = np.concatenate([coef[mine] * scale[:, None], intercept[:, :, None]], axis=2)
         own = Fitted(*(column[mine].reshape(count * c, *column.shape[2:]) for column in whole))
-        answers.append(own._replace(W=W.reshape(count * c, *W.shape[2:]).astype(part.design.X.dtype)))
+        answers.append(own._replace(W=W.reshape(count * c, *W.shape[2:])))
     return answers
 
 

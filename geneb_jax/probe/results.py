@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import Design, raw_coefficients
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
@@ -31,7 +31,10 @@ class Key(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """One distinct problem after its fit; W (q, o) in the design's coordinates."""
+    """One distinct problem after its fit; W (q, o) in the design's coordinates.
+
+    W is float64 where the problem was solved in it, whatever the design's precision.
+    """
 
     W: NumpyFloat
     status: Status
@@ -46,7 +49,7 @@ class Solved(NamedTuple):
 
 
 class Scoring(NamedTuple):
-    """Distinct problems on the test rows: predicted column (p, m), confusion (p, K, K), ties (p,).
+    """Distinct problems on the test rows: predicted column (p, m), confusion (p, K, K), which rows tie (p, m).
 
     `classes` (k,) are the columns' labels, `labels` (K,) those of the tables; `finite` whether all rows' norms are.
     """
@@ -55,7 +58,7 @@ class Scoring(NamedTuple):
     labels: NumpyInt
     predicted: NumpyInt
     confusion: NumpyInt
-    ties: NumpyInt
+    tied: NumpyBool
     finite: bool
 
 
@@ -103,6 +106,7 @@ def lane_results(
     # squares of features that overflow would otherwise divide every feature to zero, and look like a fit
     finite = scoring.finite and bool(np.isfinite(scale).all())
     mcc, accuracy, macro_f1 = (np.asarray(values) for values in table_scores(scoring.confusion))
+    ties = scoring.tied.sum(axis=1)
     place = {key: i for i, key in enumerate(problems)}
 
     def result(lane: Lane) -> LaneResult:
@@ -129,7 +133,7 @@ def lane_results(
             relative_gap=s.relative_gap,
             grad_norm=s.grad_norm,
             num_steps=s.num_steps,
-            num_ties=int(scoring.ties[i]),
+            num_ties=int(ties[i]),
             solver=s.solver,
             solver_reason=s.why,
             seconds=s.seconds,

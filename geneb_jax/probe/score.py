@@ -19,14 +19,14 @@ TIE_UNITS = 16
 
 
 class Scored(NamedTuple):
-    """Per lane: predicted column index (p, m), confusion counts (p, k, k), rows that tie (p,).
+    """Per lane: predicted column index (p, m), confusion counts (p, k, k), which rows tie (p, m).
 
     `finite` tells whether every row's norm is a number of this precision; without that, no prediction means anything.
     """
 
     predicted: Int[Array, "p m"]
     confusion: Int[Array, "p k k"]
-    ties: Int[Array, " p"]
+    tied: Bool[Array, "p m"]
     finite: Bool[Array, ""]
 
 
@@ -66,7 +66,7 @@ def score_lanes(
     label = label_of_column[predicted]
     confusion = jax.vmap(lambda row: confusion_counts(truth, row, keep, num_labels))(label)
     finite = jnp.all(jnp.isfinite(row_norm[:, 0]) | ~keep)
-    return Scored(predicted, confusion, jnp.sum(tie & keep[:, None], axis=0), finite)
+    return Scored(predicted, confusion, (tie & keep[:, None]).T, finite)
 
 
 def table_scores(confusion: NumpyInt) -> Scores:

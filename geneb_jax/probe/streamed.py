@@ -23,6 +23,7 @@ from geneb_jax.probe.problems import Targets, solve_own_rows
 from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.results import Key, Scoring, Solved, check_task, lane_results, solved_from
 from geneb_jax.probe.score import score_lanes
+from geneb_jax.probe.settle import settled
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.sweep import Layout, Streamed, solve_streamed
 from geneb_jax.solve.streamed import Descent
@@ -139,7 +140,10 @@ class _Task:
             found = self._full(group, design, coordinates) if full else self._draws(group, design)
             seconds = (time.perf_counter() - began) / len(group)
             solved.update((key, s._replace(seconds=seconds)) for key, s in zip(group, found, strict=True))
-        scoring = self._score(coordinates, np.stack([solved[key].W for key in distinct]))
+        W = [solved[key].W for key in distinct]
+        scoring = self._score(coordinates, np.stack([one.astype(self.dtype) for one in W]))
+        truth = np.searchsorted(scoring.labels, self.y_test)
+        scoring = settled(scoring, W, design, self.test.take, truth)
         return lane_results(lanes, distinct, solved, scoring, design, self.y_train, self.y_test)
 
     def _full(self, group: list[Key], design: Design, coordinates: Coordinates) -> list[Solved]:
@@ -224,18 +228,20 @@ class _Task:
         coef = found.W[:-1] / np.asarray(own.scale, np.float64)[:, None]
         # from shift to shift: the intercept on raw features would cancel where their mean is far from zero
         intercept = found.W[-1] + (shift - own_shift) @ coef
-        return found._replace(W=np.concatenate([coef * np.asarray(design.scale, np.float64)[:, None], intercept[None]]))
+        W = np.concatenate([coef * np.asarray(design.scale, np.float64)[:, None], intercept[None]])
+        return found._replace(W=W.astype(self.dtype))
 
     def _score(self, coordinates: Coordinates, W: NumpyFloat) -> Scoring:
         """Score all problems W (p, q, o) on the test rows, block by block; the tables add up."""
         m, p = len(self.y_test), len(W)
         labels = np.union1d(self.classes, self.y_test)
         size = scoring_rows(self.shape(m, p), p, m, self.budget)
-        on_device = jnp.asarray(W.astype(self.dtype))
+        on_device = jnp.asarray(W)
         ones = coordinates._replace(last=jnp.ones_like(coordinates.last))
         truth, column_labels = np.searchsorted(labels, self.y_test), jnp.asarray(np.searchsorted(labels, self.classes))
         predicted = np.empty((p, m), np.min_scalar_type(len(self.classes)))
-        confusion, ties, finite = np.zeros((p, len(labels), len(labels)), np.int64), np.zeros(p, np.int64), True
+        confusion, finite = np.zeros((p, len(labels), len(labels)), np.int64), True
+        tied = np.zeros((p, m), bool)
         for block in stream(self.test, size):
             count = block.stop - block.start
             real = np.arange(size) < count
@@ -245,10 +251,10 @@ class _Task:
             part = score_lanes(X, on_device, jnp.asarray(true), jnp.asarray(real), column_labels, len(labels))
             predicted[:, block.start : block.stop] = np.asarray(part.predicted)[:, :count]
             confusion += np.asarray(part.confusion)
-            ties += np.asarray(part.ties)
+            tied[:, block.start : block.stop] = np.asarray(part.tied)[:, :count]
             finite &= bool(part.finite)
         self.tick("scoring")
-        return Scoring(self.classes, labels, predicted, confusion, ties, finite)
+        return Scoring(self.classes, labels, predicted, confusion, tied, finite)
 
 
 @jax.jit

@@ -64,3 +64,34 @@ def test_both_precisions_decide_random_whole_number_draws_alike(dtype: str) -> N
         assert result.num_ties == (side == 0).sum()
         ties += result.num_ties
     assert ties > 50, "without ties this test shows nothing"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_rows_within_single_precision_of_a_boundary_are_decided_in_double(classes: int) -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, D)).astype(np.float32)
+    y = np.arange(60) % classes
+    lanes = [Lane(Regime(3), seed, LogisticSpec()) for seed in (13, 17)]
+    nowhere = rng.normal(size=(4, D)).astype(np.float32)
+    tight = fit_task(X, y, nowhere, np.arange(4) % classes, lanes, dtype="float64")
+    coef, intercept = tight[0].coef, tight[0].intercept
+    assert coef is not None
+    assert intercept is not None
+    normal, height = (
+        (coef[:, 0], intercept[0]) if classes == 2 else (coef[:, 1] - coef[:, 0], intercept[1] - intercept[0])
+    )
+    points = 3 * rng.normal(size=(400, D))
+    points -= np.outer((points @ normal + height) / (normal @ normal), normal)
+    X_test = points.astype(np.float32)  # rounding puts them on one side or the other
+    margin = X_test.astype(np.float64) @ normal + height
+    y_test = np.arange(400) % classes
+    single, double = (fit_task(X, y, X_test, y_test, lanes, dtype=dtype) for dtype in ("float32", "float64"))
+    for low, high in zip(single, double, strict=True):
+        assert np.array_equal(low.predictions, high.predictions)  # type: ignore[arg-type]
+        assert np.array_equal(low.confusion, high.confusion)  # type: ignore[arg-type]
+        assert low.num_ties == high.num_ties
+    if classes == 2:
+        assert np.array_equal(single[0].predictions, (margin > 0).astype(int))  # type: ignore[arg-type]
+        assert 100 < (margin > 0).sum() < 300
+    # single precision alone would call nearly all of them ties
+    assert (np.abs(margin) < 16 * 6e-8 * np.linalg.norm(X_test, axis=1) * np.linalg.norm(normal)).mean() > 0.5
