@@ -11,6 +11,7 @@ import click
 from geneb_jax.encoder.families import FAMILIES
 from geneb_jax.encoder.registry import ModelEntry, registry
 from geneb_jax.encoder.registry.card import (
+    code_page,
     command_name,
     download_command,
     embed_command,
@@ -139,7 +140,7 @@ def print_card(entry: ModelEntry) -> None:
         click.echo(f"  {command_name(entry)},folder=DIR")
     if entry.needs_remote_code and entry.hub_id:
         click.echo("\n--trust-remote-code runs Python code that comes with the model, at this commit; read it first:")
-        click.echo(f"  https://huggingface.co/{entry.hub_id}/tree/{entry.hub_revision or 'main'}")
+        click.echo(f"  {code_page(entry)}")
     click.echo()
     print_options(family.options)
 

@@ -17,6 +17,10 @@ _PICKLE_FILES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _IGNORED = frozenset({"trainer_state.json", "all_results.json", "train_results.json", "eval_results.json"})
 
 
+class HubUnreachableError(EncoderError):
+    """The files are not in the cache, and the hub does not answer."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Files on disk, what to call them, and what they are."""
@@ -118,7 +122,7 @@ def _from_hub(repo: str, revision: str | None, *, where: str, allow_pickle: bool
             cure="check the name, or write a local folder as hf:./folder",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise EncoderError(
+        raise HubUnreachableError(
             "the model is neither in the local cache nor can the hub be reached",
             where=where,
             cure="check the network (and HF_HUB_OFFLINE), or give a local folder as hf:./folder",

@@ -73,3 +73,8 @@ def download_command(entry: ModelEntry) -> str | None:
         return None
     revision = f" --revision {entry.hub_revision}" if entry.hub_revision else ""
     return f"hf download {entry.hub_id}{revision} --local-dir DIR"
+
+
+def code_page(entry: ModelEntry) -> str:
+    """Where the code that comes with the model can be read, at the commit that is run."""
+    return f"https://huggingface.co/{entry.hub_id}/tree/{entry.hub_revision or 'main'}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from geneb_jax.encoder.hf_source import HubUnreachableError
 from geneb_jax.encoder.info import Encoder
-from geneb_jax.encoder.registry.card import command_name, encoder_string
+from geneb_jax.encoder.registry.card import code_page, command_name, download_command, encoder_string
 from geneb_jax.encoder.registry.entry import ModelEntry, find_model
 from geneb_jax.encoder.spec import EncoderSpec, Option
 from geneb_jax.errors import EncoderError
@@ -22,12 +24,13 @@ def load(spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
     entry = find_model(spec.kind)
     if entry.family not in FAMILIES:
         raise no_rule(entry)
-    if not entry.hub_id and not options.get("folder"):
-        raise _not_on_hub(entry)
+    _require_source(entry, options)
     try:
         return load_model(entry, spec, dict(options))
     except ImportError as error:
         raise _not_installed(entry, error) from error
+    except HubUnreachableError as error:
+        raise _unreachable(entry, error) from error
     except EncoderError as error:
         if isinstance(error.__cause__, ImportError):
             raise _not_installed(entry, error.__cause__) from error
@@ -59,11 +62,48 @@ def _not_installed(entry: ModelEntry, error: ImportError) -> EncoderError:
     return EncoderError(what, where=f"encoder {command_name(entry)}", cure=entry.install)
 
 
-def _not_on_hub(entry: ModelEntry) -> EncoderError:
+def _require_source(entry: ModelEntry, options: Mapping[str, object]) -> None:
+    """Raise EncoderError before anything is downloaded: no such folder, nothing to download, code not allowed."""
+    where = f"encoder {command_name(entry)}"
+    folder = options.get("folder")
+    if folder:
+        if not Path(str(folder)).expanduser().is_dir():
+            fetch = download_command(entry) or f"download the weights from {entry.weights_source}"
+            raise EncoderError(
+                f"there is no folder {str(folder)!r}", where=where, cure=f"check its name, or make it: {fetch}"
+            )
+        return
+    if not entry.hub_id:
+        raise EncoderError(
+            f"{entry.display} is not on the hub: its weights are at {entry.weights_source}",
+            where=where,
+            cure=f"download them, then write {encoder_string(entry)}. To install: {entry.install}",
+        )
+    trusted = str(options.get("trust_remote_code", False)).lower() in ("true", "yes", "on", "1")
+    if entry.needs_remote_code and not trusted and not _stock_code(entry, options):
+        raise EncoderError(
+            f"{entry.display} runs Python code that comes with the model, which needs your leave",
+            where=where,
+            cure=f"read it at {code_page(entry)}, then add --trust-remote-code to the command, or write "
+            f"{encoder_string(entry)},trust_remote_code=true",
+        )
+
+
+def _stock_code(entry: ModelEntry, options: Mapping[str, object]) -> bool:
+    """Whether this preset reads the model with the code of transformers, as one official extractor does."""
+    from geneb_jax.encoder.families import FAMILIES
+
+    rule = FAMILIES[entry.family].rule
+    return rule is not None and rule.preset(str(options.get("preset", "normalized"))).stock_code
+
+
+def _unreachable(entry: ModelEntry, error: EncoderError) -> EncoderError:
+    name = command_name(entry)
     return EncoderError(
-        f"{entry.display} is not on the hub: its weights are at {entry.weights_source}",
-        where=f"encoder {command_name(entry)}",
-        cure=f"download them, then write {encoder_string(entry)}; to install: {entry.install}",
+        error.what,
+        where=error.where,
+        cure=f"check the network (and HF_HUB_OFFLINE) and run the command again; or, where there is network, "
+        f"`{download_command(entry)}`, and write {name},folder=DIR here",
     )
 
 
