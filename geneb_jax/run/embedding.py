@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.info import Encoder, EncoderInfo
-from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError
+from geneb_jax.encoder.views import StagedEncoder, ViewEncoder, staged
+from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError, StoreError
+from geneb_jax.run.embedding_checks import Drift, failing_views, measure_drift
+from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
 from geneb_jax.store.arrays import Compression
@@ -20,18 +23,16 @@ from geneb_jax.store.files import free_bytes, no_space
 from geneb_jax.store.format import normalise
 from geneb_jax.task.info import Suite, Task
 
-# sequences handed to the encoder at once: few enough for a lively progress bar, enough to fill batches
-_SLICE = 256
-_SAMPLE = 8
-
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What one call of `embed` did.
+    """What one call of `embed` did for one encoder, or `embed_views` for one view.
 
     ``total`` counts the sequences of all splits, ``distinct`` those that differ; of these ``reused`` were in
-    the store already and ``embedded_now`` were not. ``seconds`` is wall time per phase: read, check, encode,
-    write.
+    the store already and ``embedded_now`` were not. ``seconds`` is wall time per phase (read, check, tokenize,
+    encode, write), where tokenize and write are only what the vectors had to wait for; ``behind`` is how long
+    these two were busy in their own threads. ``views`` vectors shared the pass, and with it these times.
+    ``halvings`` counts how often memory ran out and batches were halved; ``drift`` is that of half precision.
     ``non_finite`` counts this suite's sequences whose vector holds NaN or infinities, ``bad_tasks`` names the
     tasks they belong to.
     """
@@ -51,6 +52,10 @@ class EmbedReport:
     bad_tasks: tuple[str, ...] = ()
     non_finite: int = 0
     warnings: tuple[str, ...] = field(default=(), repr=False)
+    behind: dict[str, float] = field(default_factory=dict)
+    views: int = 1
+    halvings: int = 0
+    drift: Drift | None = None
 
     @property
     def saved_by_dedupe(self) -> int:
@@ -61,6 +66,19 @@ class EmbedReport:
     def exit_code(self) -> ExitCode:
         """4 when a task failed or has bad vectors, else 0."""
         return ExitCode.SOME_FAILED if self.failed or self.bad_tasks else ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class ViewsReport:
+    """A report for each view that was embedded, and the views that failed their checks, with the reason."""
+
+    reports: tuple[EmbedReport, ...]
+    left_out: tuple[tuple[str, EncoderError], ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """4 when a view was left out, a task failed or has bad vectors, else 0."""
+        return ExitCode.SOME_FAILED if self.left_out else max(report.exit_code for report in self.reports)
 
 
 @dataclass(frozen=True)
@@ -101,55 +119,99 @@ def embed(
     A task whose data are bad is reported and the others go on. Raises StoreError, UnknownNameError,
     EncoderError when the encoder fails its checks, and the first task's error when no task can be read.
     """
-    clock = _Clock()
+    done = embed_views(
+        encoder,
+        suite,
+        store_path,
+        tasks=tasks,
+        progress=progress,
+        chunk_rows=chunk_rows,
+        check=check,
+        compression=compression,
+        wait=wait,
+    )
+    return done.reports[0]
+
+
+def embed_views(
+    encoder: Encoder | ViewEncoder,
+    suite: Suite,
+    store_path: str | os.PathLike[str],
+    *,
+    tasks: Sequence[str] | None = None,
+    progress: bool = True,
+    chunk_rows: int | None = None,
+    check: bool = True,
+    compression: Compression = "none",
+    wait: float = 0.0,
+) -> ViewsReport:
+    """`embed` for every view of an encoder at once: one element of the store each, from one pass over the sequences.
+
+    A view's rows are committed on their own, and a sequence is embedded when some view lacks it. A view that
+    fails its checks is left out and named; when all do, the first one's EncoderError is raised. Raises as
+    `embed` does.
+    """
+    clock = Clock()
     if tasks:
         suite = suite.select(tasks)
-    manifest = manifest_of(encoder.info)
+    engine = staged(encoder)
+    manifests = [manifest_of(info) for info in engine.views]
     with open_store(store_path, "a", wait=wait) as root:
-        store = root.element(manifest, commit_rows=chunk_rows, compression=compression)
         with clock.phase("read"):
             read = _read(suite)
-            pending = _plan(store, read.sequences)
-        if pending:
-            needed = 4 * store.width * len(pending)
-            if compression == "none" and needed > (free := free_bytes(store.path)):
-                raise no_space(store.path, needed, free)
-            if check:
-                with clock.phase("check"):
-                    _check(encoder, sorted(read.sequences, key=len))
-        _encode(encoder, store, pending, read, clock, progress)
-        with clock.phase("write"):
-            warnings, bad_tasks, bad_rows = _write_splits(store, suite, read)
-        return EmbedReport(
-            encoder=manifest.name,
-            digest=manifest.digest,
-            key=store.key,
-            store=os.fspath(store_path),
-            width=manifest.width,
-            total=read.total,
-            distinct=len(read.sequences),
-            embedded_now=len(pending),
-            reused=len(read.sequences) - len(pending),
-            tasks=tuple(dict.fromkeys(task.id for task, _, _ in read.splits)),
-            seconds=clock.seconds,
-            failed=read.failed,
-            bad_tasks=bad_tasks,
-            non_finite=bad_rows,
-            warnings=read.warnings + warnings,
+            lacking = [_count_missing(store_path, manifest, read.sequences) for manifest in manifests]
+            if compression == "none":
+                _require_room(store_path, sum(4 * m.width * n for m, n in zip(manifests, lacking, strict=True)))
+        failed: dict[int, EncoderError] = {}
+        notes: list[str] = []
+        drifts: tuple[Drift | None, ...] = (None,) * len(manifests)
+        if check and any(lacking):
+            with clock.phase("check"):
+                failed = failing_views(engine, encoder, read.sequences)
+                if len(failed) == len(manifests):
+                    raise failed[0]
+                drifts, note = measure_drift(engine, encoder, read.sequences)
+                notes += [note] if note else []
+        views = [number for number in range(len(manifests)) if number not in failed]
+        with clock.phase("read"):
+            stores = {
+                number: root.element(manifests[number], commit_rows=chunk_rows, compression=compression)
+                # in one order for all, so that two writers never wait for each other
+                for number in sorted(views, key=lambda number: manifests[number].key)
+            }
+            work = _plan([stores[number] for number in views], read.sequences)
+        _encode(engine, views, work, read, clock, progress)
+        reports = []
+        for number, store, needed in zip(views, work.stores, work.needs, strict=True):
+            drift = drifts[number]
+            with clock.phase("write"):
+                warnings, bad_tasks, bad_rows = _write_splits(store, suite, read)
+            reports.append(
+                EmbedReport(
+                    encoder=manifests[number].name,
+                    digest=manifests[number].digest,
+                    key=store.key,
+                    store=os.fspath(store_path),
+                    width=manifests[number].width,
+                    total=read.total,
+                    distinct=len(read.sequences),
+                    embedded_now=int(needed.sum()),
+                    reused=len(read.sequences) - int(needed.sum()),
+                    tasks=tuple(dict.fromkeys(task.id for task, _, _ in read.splits)),
+                    seconds={},
+                    failed=read.failed,
+                    bad_tasks=bad_tasks,
+                    non_finite=bad_rows,
+                    warnings=read.warnings + tuple(notes) + warnings,
+                    views=len(views),
+                    halvings=engine.budget.halvings,
+                    drift=drift,
+                )
+            )
+        return ViewsReport(
+            tuple(replace(report, seconds=clock.seconds, behind=clock.behind) for report in reports),
+            tuple((manifests[number].name, error) for number, error in failed.items()),
         )
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds = {"read": 0.0, "check": 0.0, "encode": 0.0, "write": 0.0}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.perf_counter() - start
 
 
 def _read(suite: Suite) -> _Read:
@@ -175,56 +237,73 @@ def _read(suite: Suite) -> _Read:
     return _Read(list(numbers), splits, total, tuple(failed), tuple(warnings))
 
 
-def _plan(store: EmbeddingStore, sequences: list[str]) -> list[str]:
+@dataclass(frozen=True)
+class _Work:
+    """What is to be embedded, which view (row of ``needs``) lacks it, and how it is cut into blocks."""
+
+    pending: list[str]
+    stores: list[EmbeddingStore]
+    needs: NDArray[np.bool_]
+    cuts: list[Cut]
+
+
+def _plan(stores: list[EmbeddingStore], sequences: list[str]) -> _Work:
     """What is to be embedded: longest first, so that memory fails early, and then as met in the tasks.
 
     The order depends on the suite alone, and commits end on multiples of the store's ``commit_rows``. So
-    what is left after an interruption is cut exactly as it would have been without one.
+    what is left after an interruption is cut exactly as it would have been without one. Batches are made
+    within a block, by length again.
     """
-    missing = store.missing(sequences)
-    missing.sort(key=len, reverse=True)  # stable
-    return missing
+    missing = [set(store.missing(sequences)) for store in stores]
+    pending = sorted((s for s in sequences if any(s in lacking for lacking in missing)), key=len, reverse=True)
+    needs = np.array([[s in lacking for s in pending] for lacking in missing], bool).reshape(len(stores), len(pending))
+    rooms = [store.commit_rows - store.num_rows % store.commit_rows for store in stores]
+    return _Work(pending, stores, needs, cut_blocks(needs, rooms, [store.commit_rows for store in stores]))
 
 
-def _check(encoder: Encoder, sequences: list[str]) -> None:
-    from geneb_jax.encoder import check_encoder
+def _count_missing(store_path: str | os.PathLike[str], manifest: Manifest, sequences: list[str]) -> int:
+    """How many sequences have no vector yet; read before the element is opened for writing, or made."""
+    try:
+        return len(open_store(store_path).element(manifest).missing(sequences))
+    except StoreError:  # not there yet; or damaged, which is told when it is opened for writing
+        return len(sequences)
 
-    picks = np.unique(np.linspace(0, len(sequences) - 1, _SAMPLE).astype(int))
-    # one sequence alone can be compared with nothing
-    if len(picks) > 1:
-        check_encoder(encoder, [sequences[i] for i in picks]).raise_if_failed()
+
+def _require_room(store_path: str | os.PathLike[str], needed: int) -> None:
+    """Raise StoreError when the disk is too small for what will be written."""
+    if needed > (free := free_bytes(Path(store_path))):
+        raise no_space(Path(store_path), needed, free)
 
 
-def _encode(
-    encoder: Encoder, store: EmbeddingStore, pending: list[str], read: _Read, clock: _Clock, progress: bool
-) -> None:
+def _encode(engine: StagedEncoder, views: list[int], work: _Work, read: _Read, clock: Clock, progress: bool) -> None:
+    """Embed what is pending, and commit each view's rows whenever it has a block of them."""
     saved = read.total - len(read.sequences)
-    done = 0
-    with open_meter(encoder.info.name, len(pending), len(read.sequences), saved, shown=progress) as meter:
-        while done < len(pending):
-            room = store.commit_rows - store.num_rows % store.commit_rows
-            chunk = pending[done : done + room]
-            parts = []
-            with clock.phase("encode"):
-                for start in range(0, len(chunk), _SLICE):
-                    part = chunk[start : start + _SLICE]
-                    parts.append(_vectors(encoder, part))
-                    meter.advance(len(part))
-            with clock.phase("write"):
-                store.append(chunk, np.concatenate(parts))
-            done += len(chunk)
+    held: list[tuple[list[str], list[NumpyFloat]]] = [([], []) for _ in views]  # of the writing thread alone
+    name = engine.views[views[0]].name + (f" and {len(views) - 1} more views" if len(views) > 1 else "")
 
+    def prepare(cut: Cut) -> object:
+        return engine.prepare(work.pending[cut.start : cut.stop])
 
-def _vectors(encoder: Encoder, sequences: list[str]) -> NDArray[np.float32]:
-    vectors = np.asarray(encoder.encode(sequences))
-    if vectors.shape != (len(sequences), encoder.info.width):
-        raise EncoderError(
-            f"the encoder returned an array of shape {vectors.shape} for {len(sequences)} sequences, "
-            f"where {(len(sequences), encoder.info.width)} was declared",
-            where=f"encoder {encoder.info.name}",
-            cure="correct the encoder's declared width, or let encode return one row per sequence",
-        )
-    return vectors
+    def write(cut: Cut, vectors: list[NumpyFloat]) -> None:
+        for place, (sequences, parts) in enumerate(held):
+            chosen = np.flatnonzero(work.needs[place, cut.start : cut.stop])
+            sequences += [work.pending[cut.start + i] for i in chosen.tolist()]
+            parts.append(vectors[views[place]][chosen])
+            if place in cut.flush:
+                work.stores[place].append(sequences, np.concatenate(parts))
+                sequences.clear()
+                parts.clear()
+
+    with open_meter(name, len(work.pending), len(read.sequences), saved, shown=progress) as meter:
+
+        def compute(cut: Cut, prepared: object, check: Callable[[], None]) -> list[NumpyFloat]:
+            def done(count: int) -> None:
+                meter.advance(count)
+                check()
+
+            return engine.compute(prepared, done)
+
+        Pipeline(prepare, compute, write, clock).run(work.cuts)
 
 
 def _write_splits(store: EmbeddingStore, suite: Suite, read: _Read) -> tuple[tuple[str, ...], tuple[str, ...], int]:
