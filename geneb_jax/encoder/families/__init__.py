@@ -16,7 +16,7 @@ __all__ = ["FAMILIES", "Family", "load_model"]
 
 
 def _load_tokens(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
-    module = importlib.import_module("geneb_jax.encoder.families.token_encoder")
+    module = importlib.import_module("geneb_jax.encoder.families.loader")
     encoder: Encoder = module.load(family, entry, spec, options)
     return encoder
 

@@ -24,9 +24,11 @@ class Preset:
     - ``counted``: the same, and the padding is pooled too
     - ``alone``: one sequence at a time
 
-    ``side`` is where padding goes: right, left, or where the tokenizer puts it. ``to_limit`` pads up to the token
-    limit. ``limited=False``: the official extractor cuts nothing. ``cuda_dtype`` is the arithmetic on a GPU and
-    ``dtype`` elsewhere; ``stored`` is what the files hold. ``defect`` names what is wrong, beyond the registry's text.
+    ``pooling`` is one of `hf_model.pool`'s, or ``counted-row``. ``side`` is where padding goes: right, left, or where
+    the tokenizer puts it; ``to_limit`` pads up to the token limit. ``limited=False``: nothing is cut. ``cuda_dtype``
+    is the arithmetic on a GPU and ``dtype`` elsewhere; ``stored`` is what the files hold, ``autocast-`` leaves the
+    weights as they are. ``stock_code``: the authors' code is not run, and weights that transformers' own class does
+    not find stay random. ``defect`` names what is wrong, beyond the registry's text.
     """
 
     pooling: str = "mean"

@@ -1,7 +1,9 @@
-"""A token model as the rules need it: loaded from the hub's layout, or made by an author's package."""
+"""A token model as the rules need it, loaded from files in the hub's layout."""
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,34 +17,39 @@ from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.errors import EncoderError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HEADS = ("lm_head.", "cls.", "classifier.", "score.", "pooler.", "contact_head.")
+
+Read = Callable[[Any, dict[str, Any], Sequence[int | None]], dict[int | None, Any]]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded model and its tokenizer.
+    """A loaded model with its tokenizer, wherever it came from.
 
-    ``tokenizer`` is called as those of transformers are. ``forward(inputs, layer)`` gives ``(rows, tokens, width)``
-    on the device; layer None is the last one after its norm. ``random_weights`` counts those not in the files.
+    ``tokenizer(texts, add_special_tokens=False, ...)`` gives ``input_ids``, and has ``unk_token_id``. ``read(model,
+    inputs, layers)`` gives a state ``(rows, tokens, width)`` for every layer asked for; layer None is the last one
+    after its norm. ``random_weights`` counts those that the files lack.
     """
 
     tokenizer: Any
     template: Template
-    forward: Callable[[dict[str, Any], int | None], Any]
-    num_layers: int | None
+    model: Any
+    read: Read
     takes_mask: bool
     limit: int | None
     filler: int | None
     padding_side: str
-    device: str
     kind: str
     vocabulary: int | None
+    dtype: str
+    shows_layers: bool = True
     random_weights: int = 0
 
 
-class _Calls:
-    """A tokenizer that is called with fixed further arguments, one sequence at a time where it needs that."""
+class OneByOne:
+    """A tokenizer that is called with fixed further arguments, one sequence at a time."""
 
-    def __init__(self, tokenizer: Any, arguments: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, tokenizer: Any, arguments: Sequence[tuple[str, str]] = ()) -> None:
         self._tokenizer = tokenizer
         self._arguments = dict(arguments)
 
@@ -50,50 +57,45 @@ class _Calls:
         return getattr(self._tokenizer, name)
 
     def __call__(self, texts: Sequence[str], **options: Any) -> dict[str, list[list[int]]]:
+        """The ids of every text, under the name that transformers gives them."""
         # only what decides the ids is passed on: remote tokenizers know few of transformers' arguments
         special = bool(options.get("add_special_tokens", True))
         made = [self._tokenizer(text, add_special_tokens=special, **self._arguments) for text in texts]
         return {"input_ids": [[int(i) for i in one["input_ids"]] for one in made]}
 
 
-def load_network(
-    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, device: str
-) -> Network:
-    """The model of a folder under a family's rule. Raises EncoderError."""
+def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> Network:
+    """The model of a folder under a family's rule, on the CPU. Raises EncoderError."""
     from geneb_jax.encoder import hf_model
 
-    device = hf_model.pick_device(device, where=where)
-    trusted = trust and not preset.stock_code
-    config = _json(source.folder / "config.json")
-    needed = [name for name in ("config.json", "tokenizer_config.json") if _own_code(source.folder / name)]
+    needed = [name for name in ("config.json", "tokenizer_config.json") if _json(source.folder / name).get("auto_map")]
     if needed and not trust:
+        names = ", ".join(sorted(path.name for path in source.folder.glob("*.py"))) or "which is not in the folder"
         raise EncoderError(
-            f"the model runs its authors' own Python code ({_code_files(source.folder)})",
+            f"the model runs its authors' own Python code ({names})",
             where=f"{where}: auto_map in {' and '.join(needed)}",
             cure="read it, then add trust_remote_code=true if you trust it",
         )
     tokenizer = _load_tokenizer(source, rule, where=where, trust=trust)
-    model, num_random = _load_model(
-        source, rule, config, where=where, trust=trusted, dtype=dtype, stock=preset.stock_code
-    )
-    model = model.eval().to(device)
-    model.config.use_cache = False
+    model, num_random = _load_model(source, rule, preset, where=where, trust=trust, dtype=dtype)
+    model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
+    limit = hf_model.token_limit(model, tokenizer)
+    kind, vocabulary = str(model.config.model_type), _embedding_rows(model)
     template = find_template(tokenizer, where=where) if rule.own_specials else Template((), ())
     front = tuple(_token_id(tokenizer, token, where=where) for token in rule.front)
-    template = Template((*template.prefix, *front), template.suffix)
-    body, forward = _forward(model, rule)
+    model, read = _reading(model.eval(), rule)
     return Network(
         tokenizer=tokenizer,
-        template=template,
-        forward=forward,
-        num_layers=_count_layers(model),
-        takes_mask=hf_model.takes_mask(body),
-        limit=hf_model.token_limit(model, tokenizer),
+        template=Template((*template.prefix, *front), template.suffix),
+        model=model,
+        read=read,
+        takes_mask=hf_model.takes_mask(model),
+        limit=limit,
         filler=_filler(tokenizer),
         padding_side=str(getattr(tokenizer, "padding_side", "right")),
-        device=device,
-        kind=str(model.config.model_type),
-        vocabulary=_embedding_rows(model),
+        kind=kind,
+        vocabulary=vocabulary,
+        dtype=str(model.dtype).removeprefix("torch.") if dtype == "stored" else dtype,
         random_weights=num_random,
     )
 
@@ -101,27 +103,28 @@ def load_network(
 def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> Any:
     from geneb_jax.encoder import hf_model
 
-    if rule.tokenizer_file and (source.folder / "tokenizer.json").is_file():
+    file = source.folder / "tokenizer.json"
+    if rule.tokenizer_file and file.is_file():
+        # the class that transformers would pick for the architecture reads other files
         from transformers import PreTrainedTokenizerFast
 
         made: Any = PreTrainedTokenizerFast
         settings = _json(source.folder / "tokenizer_config.json")
-        named = {k: v for k, v in settings.items() if k.endswith("_token") and isinstance(v, str)}
-        return made(tokenizer_file=str(source.folder / "tokenizer.json"), **named)
+        named = {key: value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str)}
+        return made(tokenizer_file=str(file), **named)
     tokenizer = hf_model.load_tokenizer(source, where=where, trust_remote_code=trust)
-    return _Calls(tokenizer, rule.tokenizer_arguments) if rule.tokenizer_arguments else tokenizer
+    return OneByOne(tokenizer, rule.tokenizer_arguments) if rule.tokenizer_arguments else tokenizer
 
 
-def _load_model(
-    source: Source, rule: Rule, config: Mapping[str, Any], *, where: str, trust: bool, dtype: str, stock: bool
-) -> tuple[Any, int]:
-    """The model, and how many of its weights are random because the files lack them."""
+def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> tuple[Any, int]:
+    """The model, and how many of its weights are random because the files lack them (seed 0)."""
     import torch
     import transformers
 
     from geneb_jax.encoder import hf_model
 
-    offered = config.get("auto_map") or {}
+    trust = trust and not preset.stock_code
+    offered: Mapping[str, Any] = _json(source.folder / "config.json").get("auto_map") or {}
     name = next((c for c in rule.classes if c in offered), rule.classes[0]) if trust else rule.classes[0]
     try:
         with hf_model._quiet(), torch.random.fork_rng(devices=[]):
@@ -131,48 +134,90 @@ def _load_model(
                 local_files_only=True,
                 trust_remote_code=trust,
                 use_safetensors=source.has_safetensors,
-                dtype="auto" if dtype == "stored" else getattr(torch, dtype),
+                dtype=_torch_dtype(dtype),
                 output_loading_info=True,
                 **dict(rule.load_arguments),
             )
     except Exception as error:  # the files, and code that comes with them, can fail in any way
         raise hf_model._cannot_load("model", error, where=where, trusted=trust) from error
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(hf_model._UNREAD))
-    missing = [key for key in missing if not key.startswith(("lm_head.", "cls.", "classifier.", "score."))]
-    if missing and not stock:
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_HEADS))
+    if missing and not preset.stock_code:
         raise EncoderError(
             f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random, "
             f"such as {missing[0]}",
             where=where,
-            cure="the files need their own model code: add trust_remote_code=true if you trust it"
-            if offered and not trust
-            else "save the whole model again, or correct model_type in config.json",
+            cure="save the whole model again, or correct model_type in config.json",
         )
     return model, len(missing)
 
 
-def _forward(model: Any, rule: Rule) -> tuple[Any, Callable[[dict[str, Any], int | None], Any]]:
-    """The part of the model that is called, and how: heads over the vocabulary are left out where they can be."""
-    from geneb_jax.encoder import hf_model
+def _torch_dtype(name: str) -> Any:
+    import torch
 
-    base = getattr(model, "base_model", model)
-    headed = type(model).__name__.endswith(("LM", "Classification"))
+    if name == "stored":
+        return "auto"
+    return torch.float32 if name.startswith("autocast-") else getattr(torch, name)
+
+
+def _reading(model: Any, rule: Rule) -> tuple[Any, Read]:
+    """The part of the model that is called, and how. A head over the vocabulary is left out where it can be."""
+    from geneb_jax.encoder.hf_model import layer_states
+
     if rule.head is not None:
-        _remove_head(model, rule.head)
-        return model, lambda inputs, layer: _tensor(hf_model.hidden_states(model, inputs, layer))
-    if headed and base is not model and hasattr(base, "config"):
-        model, headed = base, False
-    if headed:
-        return model, lambda inputs, layer: hf_model.hidden_states(model, inputs, -1 if layer is None else layer)
-    return model, lambda inputs, layer: hf_model.hidden_states(model, inputs, layer)
+        _open_head(model, rule.head)
+        return model, lambda model, inputs, layers: {
+            layer: state[0] if isinstance(state, tuple) else state
+            for layer, state in layer_states(model, inputs, layers).items()
+        }
+    base = getattr(model, "base_model", model)
+    if base is not model and hasattr(base, "config") and "input_ids" in _parameters(base):
+        model = base
+    elif type(model).__name__.endswith(("LM", "LMHeadModel", "Classification")):
+        # the head cannot be left out: its logits are not what is asked for, the last hidden state is
+        def read(model: Any, inputs: dict[str, Any], layers: Sequence[int | None]) -> dict[int | None, Any]:
+            states = layer_states(model, inputs, [-1 if layer is None else layer for layer in layers])
+            return {layer: states[-1 if layer is None else layer] for layer in layers}
+
+        return model, read
+    return model, layer_states
 
 
-def _tensor(found: Any) -> Any:
-    return found[0] if isinstance(found, tuple) else found
+def layer_widths(network: Network, model: Any, inputs: dict[str, Any], *, where: str) -> list[int]:
+    """Width of every layer from the input embeddings on; of the last alone where the model shows no other.
+
+    Found by two short forward passes. Raises EncoderError where the model gives no vector per token.
+    """
+    import torch
+
+    unreadable = (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError)
+    try:
+        last = network.read(model, inputs, [None])[None]
+    except unreadable as error:
+        raise EncoderError(
+            f"the model cannot read a short sequence: {error}",
+            where=where,
+            cure="check that the files are those of the model, and that its code suits the installed libraries",
+        ) from error
+    if last.ndim != 3 or last.shape[1] != inputs["input_ids"].shape[1]:
+        raise EncoderError(
+            f"the model gives an array of shape {tuple(last.shape)}, not one vector per token",
+            where=where,
+            cure="check that the files are those of the model",
+        )
+    states = None
+    if network.shows_layers:
+        with contextlib.suppress(*unreadable), torch.inference_mode():
+            states = getattr(model(**inputs, output_hidden_states=True), "hidden_states", None)
+    inner = states[:-1] if isinstance(states, (tuple, list)) else ()
+    return [*(int(state.shape[-1]) for state in inner), int(last.shape[-1])]
 
 
-def _remove_head(model: Any, path: str) -> None:
-    """Replace a head by one that changes nothing, so that the output is what it would have read."""
+def _parameters(model: Any) -> Mapping[str, object]:
+    return inspect.signature(model.forward).parameters
+
+
+def _open_head(model: Any, path: str) -> None:
+    """Put a head in place that changes nothing, so that the output is what the head would have read."""
     import torch
 
     class _Open(torch.nn.Module):
@@ -203,14 +248,6 @@ def _filler(tokenizer: Any) -> int | None:
     return next((token for token in found if isinstance(token, int)), None)
 
 
-def _count_layers(model: Any) -> int | None:
-    for name in ("num_hidden_layers", "n_layer", "n_layers"):
-        found = getattr(model.config, name, None)
-        if isinstance(found, int):
-            return found
-    return None
-
-
 def _embedding_rows(model: Any) -> int | None:
     try:
         table = model.get_input_embeddings()
@@ -228,17 +265,8 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _own_code(path: Path) -> bool:
-    return bool(_json(path).get("auto_map"))
-
-
-def _code_files(folder: Path) -> str:
-    names = sorted(path.name for path in folder.glob("*.py"))
-    return ", ".join(names) if names else "which is not in the folder"
-
-
 def check_revision(revision: str | None, *, where: str, trust: bool) -> None:
-    """Remote code is run at a commit only: a branch or a tag can be moved under the user's feet."""
+    """Remote code is run at a commit only: a branch or a tag can be moved to other code. Raises EncoderError."""
     if trust and not _COMMIT.fullmatch(revision or ""):
         raise EncoderError(
             f"trust_remote_code=true with revision {revision!r}, which can be moved to other code",

@@ -2,107 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import copy
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.encoder.families.base import FIXED_BY_REFERENCE, Family, Rule
-from geneb_jax.encoder.families.loading import Network, check_revision, load_network
-from geneb_jax.encoder.hf_source import Source, find_source
+from geneb_jax.encoder.batching import Budget, is_out_of_memory, run_batches
+from geneb_jax.encoder.families.base import Family, Preset, Rule
+from geneb_jax.encoder.families.loading import Network, layer_widths
+from geneb_jax.encoder.hf_source import Source
 from geneb_jax.encoder.hf_tokens import Window, batches
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.registry.entry import ModelEntry
-from geneb_jax.encoder.spec import EncoderSpec, display_name, resolve_options
+from geneb_jax.encoder.spec import display_name
 from geneb_jax.errors import EncoderError, UsageError
 
 _RULE = 1  # raise it when a rule, tokenising or pooling below changes a vector
 _BUDGET = {"cpu": 8_192, "cuda": 65_536}
 _OFFICIAL_ROWS = 4  # the default of GENEB's command
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class _View:
+    """One vector of a sequence: index into the hidden states (None: last), pooling, identity."""
+
+    layer: int | None
+    pooling: str
+    info: EncoderInfo
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Sequences as windows of tokens."""
+
+    windows: Sequence[Window]
+    num_rows: int
 
 
 class TokenEncoder:
-    """A token model under the rule of its family and one preset. Made by `load`."""
+    """A token model under the rule of its family and one preset. Made by `load`.
+
+    One view as loaded; `select_views` gives more from the same forward pass, in the normalized preset.
+    """
 
     def __init__(
-        self,
-        entry: ModelEntry,
-        family: Family,
-        network: Network,
-        source: Source,
-        values: Mapping[str, Setting],
-        dtype: str,
+        self, entry: ModelEntry, family: Family, network: Network, source: Source, values: Mapping[str, Setting]
     ) -> None:
-        rule = family.rule or Rule()
+        """``values`` are all options, ``dtype`` filled in. The model is moved to its devices."""
+        from geneb_jax.encoder import hf_model
+
+        self._entry, self._family, self._network, self._source = entry, family, network, source
+        self._values = dict(values)
         self._where = f"encoder {entry.display!r}"
-        self._rule, self._network = rule, network
-        self._preset = preset = rule.preset(str(values["preset"]))
-        self._reference = values["preset"] == "reference"
-        self._pooling = str(values["pooling"] or preset.pooling)
-        self._count_special = preset.special_tokens
+        self._torch_side = hf_model
+        self._rule: Rule = family.rule or Rule()
+        self._is_reference = values["preset"] == "reference"
+        self._preset: Preset = self._rule.preset(str(values["preset"]))
+        self._side = network.padding_side if self._preset.side == "tokenizer" else self._preset.side
         self._padding = self._find_padding()
-        self._rows = int(values["batch_rows"] or _OFFICIAL_ROWS) if self._padding in ("seen", "counted") else None
-        if self._padding == "alone" and (values["batch_rows"] or 1) != 1:
-            raise UsageError(
-                "the official extractor embeds only the first sequence of a batch, so the others have no vector",
-                where=self._where,
-                cure="leave batch_rows out: sequences are read one at a time",
-            )
-        self._limit = self._find_limit(entry, values["max_tokens"])
-        self._layer, layer_name = self._find_layer(str(values["layer"]))
-        budget = values["batch_tokens"]
-        self._budget = int(budget) if budget else _BUDGET.get(network.device.split(":")[0], _BUDGET["cpu"])
-        named = "; ".join(filter(None, (*entry.defects, preset.defect)))
-        defect = (named or None) if self._reference else None
-        self.info = EncoderInfo(
-            name=display_name(entry.display, family.options, values),
-            family=entry.family,
-            revision=source.revision,
-            width=self._find_width(),
-            settings={
-                "rule": _RULE,
-                "preset": str(values["preset"]),
-                "defect": defect,
-                "architecture": network.kind,
-                "pooling": self._pooling,
-                "special_tokens": None if self._pooling == "cls" else self._count_special,
-                "layer": layer_name,
-                "max_tokens": self._limit,
-                "dtype": dtype,
-                "padding": self._padding,
-                "padding_side": self._side if self._rows else None,
-                "batch_rows": self._rows,
-                "random_weights": network.random_weights or None,
-            },
-            libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
+        self._rows = self._find_rows(values["batch_rows"])
+        self._limit = self._find_limit(values["max_tokens"])
+        self._devices = hf_model.pick_devices(str(values["device"]), where=self._where)
+        self._autocast = str(values["dtype"]).startswith("autocast-") and self._devices[0] != "cpu"
+        kind, budget = self._devices[0].split(":")[0], values["batch_tokens"]
+        self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
+        self._replicas = hf_model.replicate(network.model.to(self._devices[0]), self._devices, compiled=False)
+        self._widths = self._find_widths()
+        self._views: tuple[_View, ...] = (
+            self._view(str(values["layer"]), str(values["pooling"] or self._preset.pooling)),
         )
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Identity of the first view, which is the only one of an encoder as loaded."""
+        return self._views[0].info
+
+    @property
+    def views(self) -> tuple[EncoderInfo, ...]:
+        """Identity of every view."""
+        return tuple(view.info for view in self._views)
+
+    def select_views(self, layers: Sequence[str], poolings: Sequence[str]) -> TokenEncoder:
+        """The same model, read at every layer with every pooling. Raises UsageError and EncoderError."""
+        if self._is_reference:
+            raise UsageError(
+                "preset=reference is what GENEB's extractor does, so layers and poolings cannot be chosen",
+                where=self._where,
+                cure="use preset=normalized",
+            )
+        named: list[str] = []
+        for layer in layers or [str(self._values["layer"])]:
+            named += [layer] if layer != "all" else [*map(str, range(len(self._widths) - 1)), "last"]
+        found: dict[str, _View] = {}
+        for layer in named:
+            for pooling in poolings or [self._views[0].pooling]:
+                view = self._view(layer, pooling)
+                found.setdefault(view.info.digest, view)  # "mid" and its number are one
+        other = copy.copy(self)
+        other._views = tuple(found.values())
+        return other
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
         """float32 ``(n, width)``. Raises EncoderError, naming the sequence, for one that cannot be read.
 
         In a reference preset that pads by batch, the order and the length of the list change the vectors.
         """
-        made = self._windows(sequences)
-        vectors = np.empty((len(made), self.info.width), dtype=np.float32)
-        for batch in self._batches(made):
-            vectors[batch] = self._pool([made[i] for i in batch])
-        if len(made) == len(sequences):
-            return vectors
-        rows = np.fromiter((w.row for w in made), dtype=np.int64, count=len(made))
-        out = np.zeros((len(sequences), self.info.width), dtype=np.float32)
-        share = 1 / np.bincount(rows, minlength=len(sequences)).astype(np.float32)[rows]
-        np.add.at(out, rows, vectors * share[:, None])
-        return out
+        return self.encode_views(sequences)[0]
 
-    def _windows(self, sequences: Sequence[str]) -> list[Window]:
-        """Token ids of every sequence, cut to the limit, or in the family's windows."""
-        rule, extra = self._rule, self._network.template.num_tokens
-        room = None if self._limit is None else self._limit - extra
-        texts = [rule.text(s[: len(s) // rule.multiple * rule.multiple]) for s in sequences]
+    def encode_views(self, sequences: Sequence[str]) -> list[NumpyFloat]:
+        """float32 ``(n, width)`` for each view. Raises as `encode` does."""
+        return self.compute(self.prepare(sequences))
+
+    def prepare(self, sequences: Sequence[str]) -> _Prepared:
+        """Windows of tokens: ids cut to the limit, or the family's windows. Raises as `encode` does."""
+        rule, room = self._rule, None
+        if self._limit is not None:
+            room = self._limit - self._network.template.num_tokens
         made: list[Window] = []
-        for row, ids in enumerate(self._ids(texts)):
-            if not ids and not (self._reference and rule.front):
+        for row, ids in enumerate(self._ids(sequences)):
+            if not ids and not (self._is_reference and rule.front):
                 raise EncoderError(
                     f"the sequence is shorter than one token of {rule.multiple} bases"
                     if rule.multiple > 1
@@ -111,89 +135,144 @@ class TokenEncoder:
                     cure="remove the sequence, or use an encoder that reads its letters",
                 )
             if rule.window is None or rule.stride is None:
-                made.append(Window(row, tuple(ids[:room])))
+                made.append(Window(row, ids[:room]))
                 continue
-            last = max(0, len(ids) - rule.window)
-            starts = range(0, last + rule.stride, rule.stride)
-            made.extend(Window(row, tuple(ids[start : start + rule.window])) for start in starts)
-        return made
+            starts = range(0, max(0, len(ids) - rule.window) + rule.stride, rule.stride)
+            made.extend(Window(row, ids[start : start + rule.window]) for start in starts)
+        return _Prepared(made, len(sequences))
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        encoded = self._network.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        found = [[int(i) for i in ids] for ids in encoded["input_ids"]]
-        rows = self._network.vocabulary
-        if rows is not None:
-            for text, ids in zip(texts, found, strict=True):
-                if ids and max(ids) >= rows:
+    def compute(self, prepared: _Prepared, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
+        """One array for each view; ``done`` is told how many more sequences are finished."""
+        made = prepared.windows
+        vectors = [np.empty((len(made), view.info.width), dtype=np.float32) for view in self._views]
+        rows = [window.row for window in made]
+        left = np.bincount(rows, minlength=prepared.num_rows)
+
+        def work_on(model: Any, device: str) -> Callable[[list[int]], None]:
+            def work(batch: list[int]) -> None:
+                for out, part in zip(vectors, self._forward(model, device, [made[i] for i in batch]), strict=True):
+                    out[batch] = part
+
+            return work
+
+        def tell(batch: list[int]) -> None:
+            touched = [rows[i] for i in batch]
+            np.subtract.at(left, touched, 1)
+            if done is not None:
+                done(sum(left[row] == 0 for row in set(touched)))
+
+        workers = [work_on(model, device) for model, device in zip(self._replicas, self._devices, strict=True)]
+        if self._rows is None:
+            extra = self._network.template.num_tokens
+            run_batches(
+                list(batches(made, extra, self.budget.most or 1, equal_lengths=self._padding == "equal")),
+                [len(window.content) + extra for window in made],
+                workers,
+                self.budget,
+                where=self._where,
+                done=tell,
+            )
+        else:
+            self._run_as_given(len(made), workers[0], tell)
+        return [self._average(rows, part, prepared.num_rows) for part in vectors]
+
+    def _run_as_given(self, count: int, work: Callable[[list[int]], None], tell: Callable[[list[int]], None]) -> None:
+        """Batches in the order of the list, whatever the memory: a smaller batch would be another vector."""
+        places = list(range(count))
+        rows = self._rows or 1
+        for start in places[::rows]:
+            batch = places[start : start + rows]
+            try:
+                work(batch)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise EncoderError(
+                    f"memory does not suffice for a batch of {len(batch)}, and in this reference preset a vector "
+                    "depends on its batch",
+                    where=self._where,
+                    cure="give batch_rows=1, which is recorded, or use preset=normalized",
+                ) from error
+            tell(batch)
+
+    def _average(self, rows: Sequence[int], vectors: NumpyFloat, num_rows: int) -> NumpyFloat:
+        """The plain mean over the windows of a sequence."""
+        if len(rows) == num_rows:
+            return vectors
+        out = np.zeros((num_rows, vectors.shape[1]), dtype=np.float32)
+        share = 1 / np.bincount(rows, minlength=num_rows).astype(np.float32)[rows]
+        np.add.at(out, rows, vectors * share[:, None])
+        return out
+
+    def _ids(self, sequences: Sequence[str]) -> Iterator[Sequence[int]]:
+        rule, known = self._rule, self._network.vocabulary
+        for start in range(0, len(sequences), _AT_ONCE):
+            part = sequences[start : start + _AT_ONCE]
+            encoded = self._network.tokenizer(
+                [rule.text(s[: len(s) // rule.multiple * rule.multiple]) for s in part],
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )
+            for sequence, found in zip(part, encoded["input_ids"], strict=True):
+                ids = array("i", found)
+                if known is not None and ids and max(ids) >= known:
                     raise EncoderError(
-                        f"the tokenizer makes token {max(ids)}, and the model knows {rows}",
-                        where=f"{self._where}: sequence {text[:40]!r}",
-                        cure="tokenizer and weights are not of the same model: download both again",
+                        f"the tokenizer makes token {max(ids)}, and the model knows {known}",
+                        where=f"{self._where}: sequence {sequence[:40]!r}",
+                        cure="tokenizer and weights are not of one model: download both again",
                     )
-        return found
+                yield ids
 
-    def _batches(self, made: Sequence[Window]) -> list[list[int]]:
-        places = list(range(len(made)))
-        if self._padding == "alone":
-            return [[i] for i in places]
-        if self._rows:
-            return [places[start : start + self._rows] for start in places[:: self._rows]]
-        extra = self._network.template.num_tokens
-        return list(batches(made, extra, self._budget, equal_lengths=self._padding == "equal"))
+    def _forward(self, model: Any, device: str, batch: Sequence[Window]) -> list[NumpyFloat]:
+        inputs, counted, real = self._inputs(batch, device)
+        with self._precision():
+            states = self._network.read(model, inputs, list(dict.fromkeys(view.layer for view in self._views)))
+        pooled = [self._pool(states[view.layer], counted, real, view.pooling) for view in self._views]
+        return [part.cpu().numpy() for part in pooled]
 
-    def _pool(self, batch: Sequence[Window]) -> NumpyFloat:
-        from geneb_jax.encoder import hf_model
-
-        inputs, counted = self._inputs(batch)
-        hidden = self._network.forward(inputs, self._layer)
-        pooled: NumpyFloat = self._pool_hidden(hf_model, hidden, counted).cpu().numpy()
-        return pooled
-
-    def _pool_hidden(self, hf_model: Any, hidden: Any, counted: Any) -> Any:
-        if self._pooling == "cls" and self._side == "left":
-            return hidden.float()[range(len(hidden)), counted.int().argmax(dim=1)]
-        return hf_model.pool(hidden, counted, self._pooling)
-
-    def _inputs(self, batch: Sequence[Window]) -> tuple[dict[str, Any], Any]:
-        """Padded ids, with their mask where the model takes one, and which tokens count."""
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
         import torch
 
-        template = self._network.template
-        longest = max(len(w.content) for w in batch) + template.num_tokens
+        with torch.autocast("cuda", torch.bfloat16) if self._autocast else contextlib.nullcontext():
+            yield
+
+    def _pool(self, hidden: Any, counted: Any, real: Any, pooling: str) -> Any:
+        if pooling == "cls":
+            return hidden.float()[range(len(hidden)), real.int().argmax(dim=1)]
+        if pooling == "counted-row":
+            # BioFM's own index: the number of tokens less two, as if they always began at position 0
+            return hidden.float()[range(len(hidden)), real.sum(dim=1) - 2]
+        return self._torch_side.pool(hidden, counted, pooling)
+
+    def _inputs(self, batch: Sequence[Window], device: str) -> tuple[dict[str, Any], Any, Any]:
+        """Padded ids, with their mask where the model takes one; which tokens count, and which are no padding."""
+        import torch
+
+        front, behind = self._network.template.prefix, self._network.template.suffix
+        longest = max(len(w.content) for w in batch) + len(front) + len(behind)
         if self._preset.to_limit and self._limit is not None:
             longest = self._limit
         ids = np.full((len(batch), longest), self._network.filler or 0, dtype=np.int64)
-        mask = np.zeros((len(batch), longest), dtype=np.int64)
+        real = np.zeros((len(batch), longest), dtype=bool)
         counted = np.zeros((len(batch), longest), dtype=bool)
         for i, window in enumerate(batch):
-            tokens = (*template.prefix, *window.content, *template.suffix)
-            start = longest - len(tokens) if self._side == "left" else 0
-            stop = start + len(tokens)
-            ids[i, start:stop] = tokens
-            mask[i, start:stop] = 1
-            if self._count_special or self._pooling == "cls":
-                counted[i, start:stop] = True
-            else:
-                counted[i, start + len(template.prefix) : stop - len(template.suffix)] = True
+            size = len(front) + len(window.content) + len(behind)
+            begin = longest - size if self._side == "left" else 0
+            start, end = begin + len(front), begin + size
+            stop = end - len(behind)
+            ids[i, begin:start], ids[i, start:stop], ids[i, stop:end] = front, window.content, behind
+            real[i, begin:end] = counted[i, start:stop] = True
         if self._padding == "counted":
             counted[:] = True
-        device = self._network.device
+        elif self._preset.special_tokens:
+            counted = real
         inputs = {"input_ids": torch.from_numpy(ids).to(device)}
         if self._network.takes_mask:
-            inputs["attention_mask"] = torch.from_numpy(mask).to(device)
-        return inputs, torch.from_numpy(counted).to(device)
-
-    @property
-    def _side(self) -> str:
-        return self._network.padding_side if self._preset.side == "tokenizer" else self._preset.side
+            inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64)).to(device)
+        return inputs, torch.from_numpy(counted).to(device), torch.from_numpy(real).to(device)
 
     def _find_padding(self) -> str:
         asked = self._preset.padding
@@ -201,31 +280,97 @@ class TokenEncoder:
             return "equal"
         return asked
 
-    def _find_limit(self, entry: ModelEntry, asked: Setting) -> int | None:
+    def _find_rows(self, asked: Setting) -> int | None:
+        """Sequences in a batch where the batch is part of the rule, else None."""
+        if self._padding in ("seen", "counted"):
+            return max(1, int(asked)) if asked is not None else _OFFICIAL_ROWS
+        if asked not in (None, 1):
+            raise UsageError(
+                "the official extractor embeds only the first sequence of a batch, so the others have no vector"
+                if self._padding == "alone"
+                else "a vector does not depend on its batch here",
+                where=self._where,
+                cure="leave batch_rows out; batch_tokens limits the memory that a batch takes",
+            )
+        return 1 if self._padding == "alone" else None
+
+    def _find_limit(self, asked: Setting) -> int | None:
+        """The most tokens of one pass, special ones included."""
+        num_special, window = self._network.template.num_tokens, self._rule.window
         if asked is not None:
             limit: int | None = int(asked)
         elif not self._preset.limited:
-            return None
+            limit = None
         else:
-            window = self._rule.window
-            own = None if window is None else window + self._network.template.num_tokens
-            stated = [n for n in (entry.max_tokens if window is None else own, self._network.limit) if n is not None]
-            limit = min(stated) if stated else None
-        least = self._network.template.num_tokens + 1
-        if limit is not None and limit < least:
+            stated = self._entry.max_tokens if window is None else window + num_special
+            limit = min((n for n in (stated, self._network.limit) if n is not None), default=None)
+        if limit is not None and limit <= num_special:
             raise UsageError(
-                f"max_tokens={limit} leaves no room for a sequence beside {least - 1} special tokens",
+                f"max_tokens={limit} leaves no room for a sequence beside {num_special} special tokens",
                 where=self._where,
-                cure=f"give at least {least}",
+                cure=f"give at least {num_special + 1}",
+            )
+        if limit is not None and window is not None and limit < window + num_special:
+            raise EncoderError(
+                f"the model reads {limit} tokens, and this family's windows have {window + num_special}",
+                where=self._where,
+                cure="the files are not those of this model",
             )
         return limit
 
+    def _find_widths(self) -> list[int]:
+        """Width of every layer from the input embeddings on; of the last alone where the model shows no other."""
+        short = self.prepare(["ACGTACGTACGTACGTACGTACGT"]).windows[0]
+        inputs = self._inputs([short], self._devices[0])[0]
+        return layer_widths(self._network, self._replicas[0], inputs, where=self._where)
+
+    def _view(self, layer: str, pooling: str) -> _View:
+        """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
+        if pooling == "cls" and not self._network.template.prefix:
+            raise EncoderError(
+                "pooling=cls needs a special token in front, and this family has none",
+                where=self._where,
+                cure="use pooling=mean or pooling=last",
+            )
+        index, recorded = self._find_layer(layer)
+        values, preset = self._values, self._preset
+        defects = (*self._entry.defects, preset.defect) if self._is_reference else ()
+        seeds_batch = self._padding in ("seen", "counted")
+        asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
+        asked["dtype"] = None if values["dtype"] in (preset.dtype, preset.cuda_dtype) else values["dtype"]
+        return _View(
+            index,
+            pooling,
+            EncoderInfo(
+                name=display_name(self._entry.display, self._family.options, asked),
+                family=self._entry.family,
+                revision=self._source.revision,
+                width=self._widths[-1 if index is None else index],
+                settings={
+                    "rule": _RULE,
+                    "preset": str(values["preset"]),
+                    "defect": "; ".join(filter(None, defects)) or None,
+                    "architecture": self._network.kind,
+                    "pooling": pooling,
+                    "special_tokens": None if pooling == "cls" else preset.special_tokens,
+                    "layer": recorded,
+                    "max_tokens": self._limit,
+                    "dtype": values["dtype"],
+                    "padding": self._padding,
+                    "padding_side": self._side if seeds_batch else None,
+                    "batch_rows": self._rows,
+                    "random_weights": self._network.random_weights or None,
+                },
+                libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
+            ),
+        )
+
     def _find_layer(self, asked: str) -> tuple[int | None, Setting]:
         """Index into the hidden states (None: last), and the layer as recorded."""
-        num = self._network.num_layers
-        if asked in ("last", "-1") or (num is not None and asked == str(num)):
+        num = len(self._widths) - 1
+        if asked in ("last", "-1") or (num and asked == str(num)):
             return None, "last"
-        if num is None:
+        if not num:
             raise EncoderError("the model shows its last layer only", where=self._where, cure="use layer=last")
         try:
             index = num // 2 if asked == "mid" else int(asked)
@@ -238,71 +383,3 @@ class TokenEncoder:
                 cure=f"use last, mid, or a number from 0 (input embeddings) to {num} (last)",
             )
         return index % (num + 1), index % (num + 1)
-
-    def _find_width(self) -> int:
-        probe = [Window(0, tuple(self._ids([self._rule.text("ACGTACGTACGT")])[0][:4]))]
-        try:
-            hidden = self._network.forward(self._inputs(probe)[0], self._layer)
-        except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
-            raise EncoderError(
-                f"the model cannot read a short sequence: {error}",
-                where=self._where,
-                cure="check that the files are those of the model",
-            ) from error
-        return int(hidden.shape[2])
-
-
-def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> TokenEncoder:
-    """The encoder of a registry model whose files are in the hub's layout. Raises UsageError and EncoderError."""
-    rule = family.rule or Rule()
-    where = f"encoder {spec.text!r}"
-    values = resolve_options(repr(spec.text), family.options, options)
-    preset = rule.preset(str(values["preset"]))
-    _refuse_changes(values, family, where=where)
-    try:
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise EncoderError(
-            f"{entry.display} needs torch and transformers ({error})", where=where, cure=entry.install or ""
-        ) from error
-    source, trust = _find_source(entry, values, where=where)
-    on_cuda = str(values["device"]).startswith("cuda") or (values["device"] == "auto" and torch.cuda.is_available())
-    dtype = str(values["dtype"] or (preset.cuda_dtype if on_cuda else preset.dtype))
-    network = load_network(source, rule, preset, where=where, trust=trust, dtype=dtype, device=str(values["device"]))
-    encoder = TokenEncoder(entry, family, network, source, values, dtype)
-    if not values["folder"] and values["layer"] == "last" and encoder.info.width != entry.width:
-        raise EncoderError(
-            f"the model is {encoder.info.width} wide, and {entry.display} is {entry.width}",
-            where=where,
-            cure="the files are not those of the registry's revision: leave revision= out",
-        )
-    return encoder
-
-
-def _refuse_changes(values: Mapping[str, Setting], family: Family, *, where: str) -> None:
-    if values["preset"] != "reference":
-        return
-    defaults = {option.name: option.default for option in family.options}
-    for name in FIXED_BY_REFERENCE:
-        if values[name] != defaults[name]:
-            raise UsageError(
-                f"preset=reference is what GENEB's extractor does, so {name} cannot be chosen",
-                where=where,
-                cure=f"leave {name}= out, or use preset=normalized",
-            )
-
-
-def _find_source(entry: ModelEntry, values: Mapping[str, Setting], *, where: str) -> tuple[Source, bool]:
-    trust, pickle = bool(values["trust_remote_code"]), bool(values["allow_pickle"])
-    folder = values["folder"]
-    if folder:
-        return find_source(f"{folder}/", where=where, allow_pickle=pickle), trust
-    revision = str(values["revision"] or entry.hub_revision or "") or None
-    if entry.hub_id is None:
-        raise EncoderError(
-            f"{entry.display} is not on the hub", where=where, cure="download its files and add folder=FOLDER"
-        )
-    check_revision(revision, where=where, trust=trust)
-    subject = entry.hub_id + (f"@{revision}" if revision else "")
-    return find_source(subject, where=where, allow_pickle=pickle), trust
