@@ -107,6 +107,7 @@ def lane_results(
     finite = scoring.finite and bool(np.isfinite(scale).all())
     mcc, accuracy, macro_f1 = (np.asarray(values) for values in table_scores(scoring.confusion))
     ties = scoring.tied.sum(axis=1)
+    true, predicted = ((scoring.confusion.sum(axis=axis) > 0).sum(axis=1) for axis in (2, 1))
     place = {key: i for i, key in enumerate(problems)}
 
     def result(lane: Lane) -> LaneResult:
@@ -118,7 +119,7 @@ def lane_results(
         coef, intercept = raw_coefficients(s.W, shift, scale)
         return LaneResult(
             lane=lane,
-            status=_scored_status(status, scoring.confusion[i]),
+            status=_scored_status(status, int(true[i]), int(predicted[i])),
             classes=scoring.classes,
             labels=scoring.labels,
             n_train=s.n_train,
@@ -142,10 +143,10 @@ def lane_results(
     return [result(lane) for lane in lanes]
 
 
-def _scored_status(status: Status, table: NumpyInt) -> Status:
-    """A finished fit's status after a look at its table: a degenerate score is marked as such."""
+def _scored_status(status: Status, true: int, predicted: int) -> Status:
+    """A finished fit's status, given how many classes its table has: a degenerate score is marked as such."""
     if status is not Status.CONVERGED:
         return status
-    if np.count_nonzero(table.sum(axis=1)) == 1:
+    if true == 1:
         return Status.ONE_CLASS_TEST
-    return Status.ONE_CLASS_PREDICTED if np.count_nonzero(table.sum(axis=0)) == 1 else status
+    return Status.ONE_CLASS_PREDICTED if predicted == 1 else status
