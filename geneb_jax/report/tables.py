@@ -236,7 +236,7 @@ def _headline(board: Board) -> str:
     return (
         f"Suite {meta.suite.name}: {encoders}, {done} of {len(meta.suite.categories)} tasks, "
         f"probe {probes}, C = {penalties} ({meta.settings.engine}, {meta.settings.dtype})"
-        + (f"; pretrained models in their {preset} preset" if preset else "")
+        + (f", preset {preset}" if preset else "")
     )
 
 
