@@ -6,13 +6,19 @@ import importlib
 from collections.abc import Mapping
 
 from geneb_jax.encoder.families.base import TOKEN_OPTIONS, Family
-from geneb_jax.encoder.families.rules import RULES
+from geneb_jax.encoder.families.rules import PACKAGE_RULES, RULES
 from geneb_jax.encoder.info import Encoder
 from geneb_jax.encoder.registry.entry import ModelEntry
 from geneb_jax.encoder.spec import EncoderSpec
 from geneb_jax.errors import unknown_name
 
 __all__ = ["FAMILIES", "Family", "load_model"]
+
+
+def _load_package(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
+    module = importlib.import_module("geneb_jax.encoder.families.packages")
+    encoder: Encoder = module.load(family, entry, spec, options)
+    return encoder
 
 
 def _load_tokens(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
@@ -23,7 +29,7 @@ def _load_tokens(family: Family, entry: ModelEntry, spec: EncoderSpec, options: 
 
 FAMILIES: dict[str, Family] = {
     key: Family(key, summary, _load_tokens, TOKEN_OPTIONS, rule) for key, (summary, rule) in RULES.items()
-}
+} | {key: Family(key, summary, _load_package, TOKEN_OPTIONS, rule) for key, (summary, rule) in PACKAGE_RULES.items()}
 
 
 def load_model(entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:

@@ -28,7 +28,8 @@ class Preset:
     the tokenizer puts it; ``to_limit`` pads up to the token limit. ``limited=False``: nothing is cut. ``cuda_dtype``
     is the arithmetic on a GPU and ``dtype`` elsewhere; ``stored`` is what the files hold, ``autocast-`` leaves the
     weights as they are. ``stock_code``: the authors' code is not run, and weights that transformers' own class does
-    not find stay random. ``defect`` names what is wrong, beyond the registry's text.
+    not find stay random. ``mask=False``: the model is not told of the padding although it could be. ``defect`` names
+    what is wrong, beyond the registry's text.
     """
 
     pooling: str = "mean"
@@ -40,6 +41,7 @@ class Preset:
     dtype: str = "float32"
     cuda_dtype: str = "float32"
     stock_code: bool = False
+    mask: bool = True
     defect: str | None = None
 
 

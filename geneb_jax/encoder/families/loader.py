@@ -20,7 +20,7 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
     where = f"encoder {spec.text!r}"
     values = resolved(family, spec, options)
     trust = bool(values["trust_remote_code"])
-    source = _find_source(entry, values, where=where)
+    source = find_entry_source(entry, values, where=where)
     network = load_network(
         source,
         rule,
@@ -67,7 +67,8 @@ def resolved(family: Family, spec: EncoderSpec, options: Mapping[str, object]) -
     return values
 
 
-def _find_source(entry: ModelEntry, values: Mapping[str, Setting], *, where: str) -> Source:
+def find_entry_source(entry: ModelEntry, values: Mapping[str, Setting], *, where: str) -> Source:
+    """The files of a registry model: the folder asked for, or the hub at its pinned commit. Raises EncoderError."""
     pickle = bool(values["allow_pickle"])
     if values["folder"]:
         return find_source(f"{values['folder']}/", where=where, allow_pickle=pickle)

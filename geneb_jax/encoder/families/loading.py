@@ -68,14 +68,7 @@ def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trus
     """The model of a folder under a family's rule, on the CPU. Raises EncoderError."""
     from geneb_jax.encoder import hf_model
 
-    needed = [name for name in ("config.json", "tokenizer_config.json") if _json(source.folder / name).get("auto_map")]
-    if needed and not trust:
-        names = ", ".join(sorted(path.name for path in source.folder.glob("*.py"))) or "which is not in the folder"
-        raise EncoderError(
-            f"the model runs its authors' own Python code ({names})",
-            where=f"{where}: auto_map in {' and '.join(needed)}",
-            cure="read it, then add trust_remote_code=true if you trust it",
-        )
+    refuse_own_code(source.folder, where=where, trust=trust)
     tokenizer = _load_tokenizer(source, rule, where=where, trust=trust)
     model, num_random = _load_model(source, rule, preset, where=where, trust=trust, dtype=dtype)
     model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
@@ -98,6 +91,18 @@ def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trus
         dtype=str(model.dtype).removeprefix("torch.") if dtype == "stored" else dtype,
         random_weights=num_random,
     )
+
+
+def refuse_own_code(folder: Path, *, where: str, trust: bool) -> None:
+    """Raise EncoderError for a folder that names Python code to run, unless the user trusts it."""
+    needed = [name for name in ("config.json", "tokenizer_config.json") if _json(folder / name).get("auto_map")]
+    if needed and not trust:
+        names = ", ".join(sorted(path.name for path in folder.glob("*.py"))) or "which is not in the folder"
+        raise EncoderError(
+            f"the model runs its authors' own Python code ({names})",
+            where=f"{where}: auto_map in {' and '.join(needed)}",
+            cure="read it, then add trust_remote_code=true if you trust it",
+        )
 
 
 def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> Any:
@@ -134,7 +139,7 @@ def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust
                 local_files_only=True,
                 trust_remote_code=trust,
                 use_safetensors=source.has_safetensors,
-                dtype=_torch_dtype(dtype),
+                dtype=torch_dtype(dtype),
                 output_loading_info=True,
                 **dict(rule.load_arguments),
             )
@@ -151,7 +156,8 @@ def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust
     return model, len(missing)
 
 
-def _torch_dtype(name: str) -> Any:
+def torch_dtype(name: str) -> Any:
+    """Torch's dtype of that name; with autocast weights stay float32."""
     import torch
 
     if name == "stored":

@@ -270,7 +270,7 @@ class TokenEncoder:
         elif self._preset.special_tokens:
             counted = real
         inputs = {"input_ids": torch.from_numpy(ids).to(device)}
-        if self._network.takes_mask:
+        if self._network.takes_mask and self._preset.mask:
             inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64)).to(device)
         return inputs, torch.from_numpy(counted).to(device), torch.from_numpy(real).to(device)
 
