@@ -35,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 # heavy package -> modules that are only reached when it is needed, and may import it at their top
 LEAVES = {
-    "jax": r"(linear|metric|solve|probe)\..*|encoder\.random_conv|geneb_kernels.*",
-    "flax": r"encoder\.random_conv",
+    "jax": r"(linear|metric|solve|probe)\..*|encoder\.(random_conv|flax\..*)|geneb_kernels.*",
+    "flax": r"encoder\.(random_conv|flax\..*)",
     "sklearn": r"estimator\..*",
     "rich": r"report\..*",
     "pyarrow": r"task\.(check|table)",

@@ -22,9 +22,10 @@ import numpy as np
 from flax import nnx
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.flax.buckets import gather, run_buckets
 from geneb_jax.encoder.info import EncoderInfo, minor_version
 from geneb_jax.encoder.kinds import RANDOM_CONV
-from geneb_jax.encoder.letters import SHARE, to_bytes
+from geneb_jax.encoder.letters import SHARE
 from geneb_jax.encoder.spec import EncoderSpec, display_name, number_subject, resolve_options
 
 ARCHITECTURE: dict[str, Any] = {
@@ -36,7 +37,6 @@ ARCHITECTURE: dict[str, Any] = {
     "init": "he_uniform, zero bias, threefry2x32",
 }
 _BUCKET_POSITIONS = 1 << 13  # positions in one call of the network, padding included
-_SHORTEST_BUCKET = 64
 
 
 class _Network(nnx.Module):
@@ -98,34 +98,13 @@ class RandomConvEncoder:
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
         """float32 ``(n, width)``."""
-        out = np.zeros((len(sequences), self._width), dtype=np.float32)
         if not sequences:
-            return out
+            return np.zeros((0, self._width), dtype=np.float32)
         forward = self._forward = self._forward or _build(self._width, self._seed)
-        buckets: dict[int, list[int]] = {}
-        for row, sequence in enumerate(sequences):
-            buckets.setdefault(bucket_length(len(sequence)), []).append(row)
-        for length, members in sorted(buckets.items(), reverse=True):
-            rows_per_call = max(1, _BUCKET_POSITIONS // length)
-            for start in range(0, len(members), rows_per_call):
-                rows = members[start : start + rows_per_call]
-                letters = np.zeros((rows_per_call, length), dtype=np.uint8)
-                lengths = np.zeros(rows_per_call, dtype=np.int32)
-                for i, row in enumerate(rows):
-                    lengths[i] = len(sequences[row])
-                    letters[i, : lengths[i]] = to_bytes(sequences[row])
-                out[rows] = np.asarray(forward(SHARE[letters], lengths))[: len(rows)]
-        return out
-
-
-def bucket_length(length: int) -> int:
-    """The padded length: the next of 64, 96, 128, 192, 256, 384, ... so that at most a third is padding."""
-    bucket = _SHORTEST_BUCKET
-    while bucket < length:
-        if bucket * 3 // 2 >= length:
-            return bucket * 3 // 2
-        bucket *= 2
-    return bucket
+        done = run_buckets(
+            sequences, lambda letters, lengths: forward(SHARE[letters], lengths), lambda n: _BUCKET_POSITIONS // n
+        )
+        return gather(done, len(sequences), self._width)
 
 
 def _build(width: int, seed: int) -> Callable[[NumpyFloat, NumpyFloat], jax.Array]:

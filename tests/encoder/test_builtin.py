@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geneb_jax.encoder import Encoder, check_encoder, kmer, load_encoder
 from geneb_jax.encoder.letters import IUPAC
-from geneb_jax.encoder.random_conv import bucket_length
+from geneb_jax.encoder.flax.buckets import bucket_length
 
 DNA = st.lists(st.text("ACGTNacgtuRU-", max_size=40), max_size=8)
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -121,7 +121,7 @@ def test_random_conv_padding_cannot_be_told_from_the_end(conv, monkeypatch):
     """The same sequence in a longer bucket gives the same vector."""
     sequence = "ACGTTGCATTGACCA" * 4
     expected = conv.encode([sequence])
-    monkeypatch.setattr("geneb_jax.encoder.random_conv._SHORTEST_BUCKET", 512)
+    monkeypatch.setattr("geneb_jax.encoder.flax.buckets._SHORTEST_BUCKET", 512)
     np.testing.assert_allclose(conv.encode([sequence]), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -1,0 +1,1 @@
+"""Published convolutional networks as Flax modules: SpliceAI's layout and DeePaC's. Imported only when named."""
