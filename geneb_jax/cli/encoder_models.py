@@ -15,6 +15,7 @@ from geneb_jax.encoder.registry.card import (
     command_name,
     download_command,
     embed_command,
+    install_steps,
     normalized_text,
     reference_text,
 )
@@ -126,17 +127,17 @@ def print_card(entry: ModelEntry) -> None:
         print_table((), [("", f"{error.what}: {error.cure}.")], wrap=(1,))
         return
     click.echo("\nTo install")
-    print_table((), [("", entry.install or "")], wrap=(1,))
+    for step in install_steps(entry):
+        text, colon, address = step.partition(": ")
+        click.echo(f"  {step}" if len(step) + 2 <= _WIDTH else f"  {text}{colon}\n    {address}")
     click.echo(f"  not found here: {', '.join(absent)}" if absent else "  found here: all of it")
     click.echo("\nTo embed")
-    if not entry.hub_id:
-        click.echo("  download the weights into a folder, DIR below")
     for preset in (None, "reference"):
-        click.echo(f"  {embed_command(entry, preset)}")
+        click.echo(_folded(embed_command(entry, preset)))
     download = download_command(entry)
     if download:
         click.echo("\nWithout network: fetch the files elsewhere, then add the folder to the name")
-        click.echo(f"  {download}")
+        click.echo(_folded(download))
         click.echo(f"  {command_name(entry)},folder=DIR")
     if entry.needs_remote_code and entry.hub_id:
         click.echo("\n--trust-remote-code runs Python code that comes with the model, at this commit; read it first:")
@@ -195,6 +196,12 @@ def text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _folded(line: str) -> str:
+    """A command, indented, and continued on a second line where it is too long for one."""
+    first, dashes, rest = line.partition(" --")
+    return f"  {line}" if len(line) + 2 <= _WIDTH else f"  {first} \\\n    {dashes.strip()}{rest}"
+
+
 def _values(option: Option) -> str:
     return ", ".join(option.choices) or {"bool": "true, false", "int": "number", "str": "text"}[option.type.__name__]
 
@@ -230,13 +237,14 @@ def _place(entry: ModelEntry, *, full: bool = False) -> str:
 
 def _extras(entry: ModelEntry) -> list[str]:
     found = ["remote code"] if entry.needs_remote_code and entry.hub_id else []
-    found += [name.replace("_", "-") for name in entry.needs.modules if name not in ("torch", "transformers")]
+    names = entry.needs.install.partition("(")[0].split()[3:]
+    found += [name.rpartition("/")[2] for name in names]
     return found + (["authors' code"] if entry.needs.repository else [])
 
 
 def _code(entry: ModelEntry) -> str:
-    if entry.needs.repository:
+    if entry.needs.repository and entry.code_source == "vendored":
         return f"the authors' own: {entry.needs.repository}"
     if entry.needs_remote_code and entry.hub_id:
         return "comes with the model on the hub, and is run only if you say so"
-    return {"transformers": "transformers"}.get(entry.code_source, entry.code_source.removeprefix("package "))
+    return "transformers" if entry.code_source == "vendored" else entry.code_source.removeprefix("package ")

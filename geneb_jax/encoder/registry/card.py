@@ -21,16 +21,18 @@ def command_name(entry: ModelEntry) -> str:
 
 def reference_text(entry: ModelEntry) -> str:
     """What ``preset=reference`` computes, in one sentence, and the official extractor's defects."""
-    counted = {True: ", special tokens counted", False: ", special tokens not counted", None: ""}
+    texts = {True: ", special tokens counted", False: ", special tokens not counted", None: ""}
+    counted = "" if entry.pooling == "mean-over-bins" else texts[entry.special_tokens_in_mean]
     note = entry.version_note or ""
     cut = "" if entry.max_tokens is None else f"; inputs cut at {entry.max_tokens:,} {entry.length_unit}"
     if note.startswith("longer inputs: "):
         cut = "; " + note.partition(";")[0]
     text = (
-        f"{_POOLING[entry.pooling]}{counted[entry.special_tokens_in_mean]}; {entry.layer}; {entry.dtype}{cut}: "
+        f"{_POOLING[entry.pooling]}{counted}; {entry.layer}; {entry.dtype}{cut}: "
         f"as GENEB's own extractor ({entry.extractor}) does."
     )
-    return text + "".join(f" Known defect, kept and named in every record: {defect}." for defect in defects(entry))
+    found = "; ".join(defects(entry))
+    return text + (f" Known to be wrong, kept, and named in every record: {found}." if found else "")
 
 
 def defects(entry: ModelEntry) -> tuple[str, ...]:
@@ -57,8 +59,24 @@ def encoder_string(entry: ModelEntry, preset: str | None = None) -> str:
     parts = [command_name(entry)]
     parts += [f"preset={preset}"] if preset else []
     parts += [] if entry.hub_id else ["folder=DIR"]
-    parts += ["allow_pickle=true"] if not entry.hub_id and entry.family == "splicebert" else []
+    parts += ["allow_pickle=true"] if entry.needs.pickle else []
     return ",".join(parts)
+
+
+def weights_address(entry: ModelEntry) -> str:
+    """Where weights that are not on the hub are downloaded."""
+    source, _, rest = entry.weights_source.partition(":")
+    return f"https://zenodo.org/records/{rest}" if source == "zenodo" else rest
+
+
+def install_steps(entry: ModelEntry) -> list[str]:
+    """What to do before the model can be used, one step a line."""
+    steps = [entry.install or ""]
+    if entry.needs.repository:
+        steps.append(f"git clone {entry.needs.repository}   and put the clone on PYTHONPATH")
+    if not entry.hub_id:
+        steps.append(f"download the weights into a folder, DIR below: {weights_address(entry)}")
+    return steps
 
 
 def embed_command(entry: ModelEntry, preset: str | None = None) -> str:

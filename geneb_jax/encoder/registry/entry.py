@@ -125,7 +125,7 @@ def _entry(row: Mapping[str, str]) -> ModelEntry:
         licence=row["licence"] or None,
         code_source=row["code_source"],
         needs_remote_code=row["needs_remote_code"] == "true",
-        install=_install(NEEDS.get(family, Needs())),
+        install=NEEDS.get(family, Needs()).install,
         defects=(row["known_defect"],) if row["known_defect"] else (),
         family=family,
         official=row["official"] == "true",
@@ -139,10 +139,6 @@ def _entry(row: Mapping[str, str]) -> ModelEntry:
         weights_source=row["weights_source"],
         version_note=row["version_note"] or None,
     )
-
-
-def _install(needs: Needs) -> str:
-    return needs.install + (f"; git clone {needs.repository}" if needs.repository else "")
 
 
 def _int(text: str) -> int | None:

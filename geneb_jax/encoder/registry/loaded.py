@@ -7,7 +7,13 @@ from pathlib import Path
 
 from geneb_jax.encoder.hf_source import HubUnreachableError
 from geneb_jax.encoder.info import Encoder
-from geneb_jax.encoder.registry.card import code_page, command_name, download_command, encoder_string
+from geneb_jax.encoder.registry.card import (
+    code_page,
+    command_name,
+    download_command,
+    encoder_string,
+    weights_address,
+)
 from geneb_jax.encoder.registry.entry import ModelEntry, find_model
 from geneb_jax.encoder.spec import EncoderSpec, Option
 from geneb_jax.errors import EncoderError
@@ -68,16 +74,17 @@ def _require_source(entry: ModelEntry, options: Mapping[str, object]) -> None:
     folder = options.get("folder")
     if folder:
         if not Path(str(folder)).expanduser().is_dir():
-            fetch = download_command(entry) or f"download the weights from {entry.weights_source}"
+            fetch = download_command(entry) or f"download the weights from {weights_address(entry)}"
             raise EncoderError(
                 f"there is no folder {str(folder)!r}", where=where, cure=f"check its name, or make it: {fetch}"
             )
         return
     if not entry.hub_id:
         raise EncoderError(
-            f"{entry.display} is not on the hub: its weights are at {entry.weights_source}",
+            f"{entry.display} is not on the hub: its weights are at {weights_address(entry)}",
             where=where,
-            cure=f"download them, then write {encoder_string(entry)}. To install: {entry.install}",
+            cure=f"download them, then write {encoder_string(entry)}; `geneb encoders {command_name(entry)}` says "
+            "what to install",
         )
     trusted = str(options.get("trust_remote_code", False)).lower() in ("true", "yes", "on", "1")
     if entry.needs_remote_code and not trusted and not _stock_code(entry, options):

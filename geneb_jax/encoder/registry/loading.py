@@ -9,20 +9,32 @@ HF = "pip install 'geneb_jax[hf]'"
 _MAMBA = f"{HF} mamba-ssm causal-conv1d   (both need a CUDA GPU)"
 
 
+_BASE = ("torch", "transformers")
+
+
 @dataclass(frozen=True)
 class Needs:
-    """What a rule needs: ``install`` in words, and the modules that are there once it was done.
+    """What a rule needs: ``install`` in words, and the modules that Python finds once it was done.
 
-    ``repository`` is the authors' own code where it is no package: a clone of it has to be importable.
+    ``repository`` is the authors' own code where it is no package: a clone of it has to be on PYTHONPATH.
+    ``pickle``: the published weights are in a format that can hide code.
     """
 
     install: str = HF
-    modules: tuple[str, ...] = ("torch", "transformers")
+    modules: tuple[str, ...] = _BASE
     repository: str | None = None
+    pickle: bool = False
 
     def missing(self) -> tuple[str, ...]:
         """The modules that this Python does not find."""
-        return tuple(name for name in self.modules if find_spec(name) is None)
+        return tuple(name for name in self.modules if not _found(name))
+
+
+def _found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
 
 
 # Official id -> key of its rule in `geneb_jax.encoder.families`.
@@ -71,28 +83,26 @@ FAMILY: dict[str, str] = {
 }
 
 # Key of a rule -> what it needs; those left out need the extra ``hf`` only. The modules of remote code are those that
-# the code of the pinned revision imports; the repositories are the authors' own, as their papers name them.
+# the code of the pinned revision imports; the repositories are the authors' own.
 NEEDS: dict[str, Needs] = {
-    "dnabert-2": Needs(f"{HF} einops", ("torch", "transformers", "einops")),
-    "dnabert-s": Needs(f"{HF} einops", ("torch", "transformers", "einops")),
-    "caduceus": Needs(_MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d")),
-    "evo": Needs(f"{HF} flash-attn   (needs a CUDA GPU)", ("torch", "transformers", "flash_attn")),
-    "enformer": Needs(f"{HF} enformer-pytorch", ("torch", "transformers", "enformer_pytorch")),
-    "biofm": Needs(f"{HF} git+https://github.com/m42-health/biofm-eval", ("torch", "transformers", "biofm_eval")),
-    "splicebert": Needs(
-        f"{HF}; download the models of Zenodo record 7995778 and unpack them: SpliceBERT.1024nt is the folder. "
-        "Its weights are a .bin file (pickle)"
-    ),
-    "space": Needs(
-        f"{HF} enformer-pytorch", ("torch", "transformers", "enformer_pytorch"), "https://github.com/ZhuJiwei111/SPACE"
-    ),
-    "deepgene": Needs(repository="https://github.com/wds-seu/DeepGene"),
-    "dnagpt": Needs(repository="https://github.com/TencentAILabHealthcare/DNAGPT"),
-    "genomics-fm": Needs(repository="https://github.com/terry-r123/Genomics-FM"),
+    "dnabert-2": Needs(f"{HF} einops", (*_BASE, "einops")),
+    "dnabert-s": Needs(f"{HF} einops", (*_BASE, "einops")),
+    "caduceus": Needs(_MAMBA, (*_BASE, "mamba_ssm", "causal_conv1d")),
+    "evo": Needs(f"{HF} flash-attn   (needs a CUDA GPU)", (*_BASE, "flash_attn")),
+    "enformer": Needs(f"{HF} enformer-pytorch", (*_BASE, "enformer_pytorch")),
+    "space": Needs(f"{HF} enformer-pytorch", (*_BASE, "enformer_pytorch"), "https://github.com/ZhuJiwei111/SPACE"),
+    "splicebert": Needs(pickle=True),
+    "biofm": Needs(f"{HF} git+https://github.com/m42-health/biofm-eval", (*_BASE, "biofm_eval")),
+    "dnagpt": Needs(HF, (*_BASE, "dna_gpt"), "https://github.com/TencentAILabHealthcare/DNAGPT", pickle=True),
+    "genomics-fm": Needs(HF, (*_BASE, "genomics_fm"), "https://github.com/terry-r123/Genomics-FM"),
     "eccdnamamba": Needs(
-        _MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d"), "https://github.com/zzq1zh/eccDNAMamba"
+        _MAMBA,
+        (*_BASE, "mamba_ssm", "causal_conv1d", "BiMambaForMaskedLM"),
+        "https://github.com/zzq1zh/eccDNAMamba",
     ),
     "janusdna": Needs(
-        _MAMBA, ("torch", "transformers", "mamba_ssm", "causal_conv1d"), "https://github.com/Qihao-Duan/JanusDNA"
+        _MAMBA,
+        (*_BASE, "mamba_ssm", "causal_conv1d", "janusdna.modeling_janusdna", "caduceus.tokenization_caduceus"),
+        "https://github.com/Qihao-Duan/JanusDNA",
     ),
 }
