@@ -10,7 +10,7 @@ import click
 from geneb_jax.errors import ExitCode, MissingDataError
 
 if TYPE_CHECKING:
-    from geneb_jax.run.embedding import EmbedReport
+    from geneb_jax.run.embedding import EmbedReport, ViewsReport
 
 
 _WIDTH_WHEN_PIPED = 120
@@ -27,16 +27,24 @@ _WIDTH_WHEN_PIPED = 120
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
               help="Local GENEB files: DIR/tasks/<task_id>/{train,test}.csv, also .csv.gz or .parquet. "
               "Default: the folder in GENEB_DATA, if set, else the hub.")  # fmt: skip
+@click.option("--layers", multiple=True, metavar="LAYER,...",
+              help="Several layers from one pass: last, mid, numbers (0 = input embeddings), or all. "
+              "Each layer with each pooling is stored as an encoder of its own.")  # fmt: skip
+@click.option("--pooling", "poolings", multiple=True, metavar="POOLING,...",
+              help="Several poolings from one pass: mean, cls, last, max.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--trust-remote-code", is_flag=True,
               help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
 @click.option("--no-check", is_flag=True, help="Skip the checks an encoder has to pass before it counts.")
 @click.option("--chunk-rows", type=click.IntRange(min=1), metavar="N",
-              help="Sequences saved at a time, which is what a kill can lose. Default: 256 to 4,096 by "
+              help="Sequences saved at a time; a kill loses less than two such blocks. Default: 256 to 4,096 by "
               "width. Fixed once a store holds the encoder.")  # fmt: skip
 @click.option("--compression", type=click.Choice(["none", "zstd"]), default="none", show_default=True,
               help="zstd shrinks k-mer vectors 6 to 60 times, those of networks by a tenth, "
               "and reads slower.")  # fmt: skip
+@click.option("--stored-as", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32",
+              show_default=True,
+              help="Precision in the store; rounded vectors are an encoder of their own.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     encoders: tuple[str, ...],
@@ -44,11 +52,14 @@ def command(
     store_path: Path,
     patterns: tuple[str, ...],
     data: Path | None,
+    layers: tuple[str, ...],
+    poolings: tuple[str, ...],
     offline: bool,
     trust_remote_code: bool,
     no_check: bool,
     chunk_rows: int | None,
     compression: str,
+    stored_as: str,
     quiet: bool,
 ) -> int:
     """Embed every distinct sequence of a suite once, into a store.
@@ -57,36 +68,40 @@ def command(
     embedded twice. Exit status: 4 when a task could not be read or its vectors hold NaN, while the others
     are stored.
     """
-    from geneb_jax.encoder import load_encoder
     from geneb_jax.encoder.load import takes_option
-    from geneb_jax.run.embedding import embed
+    from geneb_jax.encoder.views import load_views
+    from geneb_jax.run.embedding import embed_views
     from geneb_jax.store.root import open_store
     from geneb_jax.task import load_suite
 
     suite = load_suite(suite_name, data=data, offline=offline)
-    suite = suite.select([part for pattern in patterns for part in pattern.split(",") if part])
+    suite = suite.select(_pieces(patterns))
     open_store(store_path, "a").close()  # an unusable path fails before any model is loaded
-    reports = []
+    done = []
     for spec in encoders:
         options = {"trust_remote_code": True} if trust_remote_code and takes_option(spec, "trust_remote_code") else {}
-        encoder = load_encoder(spec, **options)
-        reports.append(
-            embed(
-                encoder,
+        done.append(
+            embed_views(
+                load_views(spec, _pieces(layers), _pieces(poolings), **options),
                 suite,
                 store_path,
                 progress=not quiet,
                 chunk_rows=chunk_rows,
                 check=not no_check,
                 compression="zstd" if compression == "zstd" else "none",
+                stored_as=stored_as,
             )
         )
-    show(reports)
-    return int(max((r.exit_code for r in reports), default=ExitCode.DONE))
+    show(done)
+    return int(max((each.exit_code for each in done), default=ExitCode.DONE))
 
 
-def show(reports: list[EmbedReport]) -> None:
-    """Print what was done, one line per encoder, and below it what the user should know."""
+def _pieces(texts: tuple[str, ...]) -> list[str]:
+    return [piece.strip() for text in texts for piece in text.split(",") if piece.strip()]
+
+
+def show(done: list[ViewsReport]) -> None:
+    """Print what was done, one line per encoder or view, and below it what the user should know."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -98,29 +113,45 @@ def show(reports: list[EmbedReport]) -> None:
     table.add_column("encoder", overflow="fold")
     for name in ("tasks", "distinct", "new", "kept", "repeats", "seq/s", "sec"):
         table.add_column(name, justify="right", no_wrap=True)
-    for report in reports:
-        encode = report.seconds["encode"]
-        rate = f"{report.embedded_now / encode:,.0f}" if report.embedded_now and encode > 0 else "–"
-        table.add_row(
-            report.encoder,
-            str(len(report.tasks)),
-            f"{report.distinct:,}",
-            f"{report.embedded_now:,}",
-            f"{report.reused:,}",
-            f"{report.saved_by_dedupe:,}",
-            rate,
-            f"{sum(report.seconds.values()):.1f}",
-        )
+    for each in done:
+        most = max(report.embedded_now for report in each.reports)
+        for place, report in enumerate(each.reports):
+            encode = report.seconds["encode"]
+            rate = f"{most / encode:,.0f}" if most and encode > 0 else "–"
+            times = (rate, f"{sum(report.seconds.values()):.1f}") if place == 0 else ('"', '"')
+            table.add_row(
+                report.encoder,
+                str(len(report.tasks)),
+                f"{report.distinct:,}",
+                f"{report.embedded_now:,}",
+                f"{report.reused:,}",
+                f"{report.saved_by_dedupe:,}",
+                *times,
+            )
     console.print(table)
     console.print(
-        "distinct: different sequences; new: embedded now; kept: in the store already; repeats: no work needed",
+        "distinct: different sequences; new: embedded now; kept: in the store already; repeats: no work"
+        + ('; ": same pass' if any(len(each.reports) > 1 for each in done) else ""),
         style="dim",
     )
-    _show_notes(reports)
-    console.print(f"stored in {reports[0].store}", markup=False)
+    for each in done:
+        console.print(_timing(each.reports[0]), style="dim", markup=False)
+    _show_notes(done)
+    console.print(f"stored in {done[0].reports[0].store}", markup=False)
 
 
-def _show_notes(reports: list[EmbedReport]) -> None:
+def _timing(report: EmbedReport) -> str:
+    """Where the time went, in one line."""
+    waits = {"tokenize": "waiting for tokens", "write": "writing"}
+    spent = ", ".join(
+        f"{waits.get(name, name)} {value:.1f} s" for name, value in report.seconds.items() if value >= 0.05
+    )
+    behind = ", ".join(f"{name} {value:.1f} s" for name, value in report.behind.items() if value >= 0.05)
+    more = f"; meanwhile in other threads: {behind}" if behind else ""
+    return f"{report.encoder}: {spent or 'no time'}{more}"
+
+
+def _show_notes(done: list[ViewsReport]) -> None:
     told: set[str] = set()
 
     def say(mark: str, text: str) -> None:
@@ -129,7 +160,14 @@ def _show_notes(reports: list[EmbedReport]) -> None:
             click.secho(mark, fg="yellow" if mark == "note: " else "red", nl=False, err=True)
             click.echo(text, err=True)
 
-    for report in reports:
+    for name, reason in (pair for each in done for pair in each.left_out):
+        say("left out: ", f"{name}: {reason}")
+    for report in (report for each in done for report in each.reports):
+        if report.drift is not None:
+            say("note: ", f"{report.encoder}: {report.drift}")
+        if report.halvings:
+            say("note: ", f"{report.encoder}: memory ran out and batches were halved, {report.halvings} times; "
+                "a smaller batch_tokens spares the attempts")  # fmt: skip
         for warning in report.warnings:
             say("note: ", warning)
         lacking = [(task_id, error) for task_id, error in report.failed if isinstance(error, MissingDataError)]

@@ -21,7 +21,10 @@ from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
 from geneb_jax.store.arrays import Compression
 from geneb_jax.store.files import free_bytes, no_space
 from geneb_jax.store.format import normalise
+from geneb_jax.store.measures import put_measure
 from geneb_jax.task.info import Suite, Task
+
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def embed(
     chunk_rows: int | None = None,
     check: bool = True,
     compression: Compression = "none",
+    stored_as: str | None = None,
     wait: float = 0.0,
 ) -> EmbedReport:
     """Embed every distinct sequence of a suite (or of the tasks that match the globs) into a store.
@@ -114,7 +118,7 @@ def embed(
     Sequences the store holds for this encoder are not embedded again, so the same call resumes an interrupted
     one; the rows, their order and the lists given to the encoder are those of an uninterrupted call. Rows are
     committed ``chunk_rows`` at a time (counts only when the store is new to this encoder, as does
-    ``compression``).
+    ``compression``). ``stored_as`` "float16" or "bfloat16" writes an element of its own with rounded vectors.
 
     A task whose data are bad is reported and the others go on. Raises StoreError, UnknownNameError,
     EncoderError when the encoder fails its checks, and the first task's error when no task can be read.
@@ -128,6 +132,7 @@ def embed(
         chunk_rows=chunk_rows,
         check=check,
         compression=compression,
+        stored_as=stored_as,
         wait=wait,
     )
     return done.reports[0]
@@ -143,6 +148,7 @@ def embed_views(
     chunk_rows: int | None = None,
     check: bool = True,
     compression: Compression = "none",
+    stored_as: str | None = None,
     wait: float = 0.0,
 ) -> ViewsReport:
     """`embed` for every view of an encoder at once: one element of the store each, from one pass over the sequences.
@@ -155,13 +161,15 @@ def embed_views(
     if tasks:
         suite = suite.select(tasks)
     engine = staged(encoder)
-    manifests = [manifest_of(info) for info in engine.views]
+    manifests = [manifest_of(info).stored_as(stored_as or "float32") for info in engine.views]
     with open_store(store_path, "a", wait=wait) as root:
         with clock.phase("read"):
             read = _read(suite)
             lacking = [_count_missing(store_path, manifest, read.sequences) for manifest in manifests]
             if compression == "none":
-                _require_room(store_path, sum(4 * m.width * n for m, n in zip(manifests, lacking, strict=True)))
+                _require_room(
+                    store_path, sum(_BYTES[m.dtype] * m.width * n for m, n in zip(manifests, lacking, strict=True))
+                )
         failed: dict[int, EncoderError] = {}
         notes: list[str] = []
         drifts: tuple[Drift | None, ...] = (None,) * len(manifests)
@@ -185,6 +193,8 @@ def embed_views(
         for number, store, needed in zip(views, work.stores, work.needs, strict=True):
             drift = drifts[number]
             with clock.phase("write"):
+                if drift is not None:
+                    put_measure(store, "drift", drift.as_json())
                 warnings, bad_tasks, bad_rows = _write_splits(store, suite, read)
             reports.append(
                 EmbedReport(

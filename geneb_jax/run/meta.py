@@ -66,6 +66,7 @@ class EncoderMeta(_Model):
     store: str = ""
     element: str = ""
     num_rows: int | None = None
+    measures: dict[str, Any] = Field(default_factory=dict)  # recorded with the vectors, such as half precision's drift
 
 
 class TaskMeta(_Model):

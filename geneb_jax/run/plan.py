@@ -12,6 +12,7 @@ from geneb_jax.errors import DataError, MissingDataError, StoreError
 from geneb_jax.run.meta import EncoderMeta, SuiteMeta
 from geneb_jax.run.presets import preset_of
 from geneb_jax.store import EmbeddingStore, open_store
+from geneb_jax.store.measures import read_measures
 from geneb_jax.task import BUILT_IN, Suite, Task, TaskInfo, load_suite
 
 
@@ -218,4 +219,5 @@ def encoder_meta(store: str, element: EmbeddingStore) -> EncoderMeta:
         store=store,
         element=element.key,
         num_rows=element.num_rows,
+        measures=read_measures(element),
     )

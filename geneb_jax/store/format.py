@@ -20,7 +20,8 @@ digits of the manifest's digest. Attributes: ``kind`` ("per-sequence": one vecto
 kinds may follow), ``manifest`` (name, family, revision, width, settings, libraries) and
 ``manifest_digest``. The digest is SHA-256 over the manifest as JSON with sorted keys, no spaces and
 without the name, so renaming an encoder loses nothing. The element's attributes are written after its
-arrays: an element without them was never finished and holds no rows.
+arrays: an element without them was never finished and holds no rows. ``measures``, when there, holds
+figures by name that were measured when the vectors were made, such as ``drift`` of half precision.
 
 **embeddings** is float32 (rows × width), one row per distinct sequence, in shards of a fixed number of
 rows and four chunks to a shard; each chunk ends in its CRC-32C, and so does the shard's index. By default
