@@ -5,9 +5,11 @@ New rows appear all at once, and errors name the chunk.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -291,7 +293,7 @@ def read_rows(root: Place, array: Array, start: int, stop: int, out: NDArray[Any
     """Rows ``start`` to ``stop``, every checksum compared. Raises StoreError naming the bad chunk."""
     stop = max(start, stop)
     if out is None:
-        out = np.empty((stop - start, *array.shape[1:]), array.dtype)
+        out = chunks.empty((stop - start, *array.shape[1:]), array.dtype)
     size = array.layout.rows
 
     def read(shard: int) -> None:
@@ -305,8 +307,53 @@ def read_rows(root: Place, array: Array, start: int, stop: int, out: NDArray[Any
 def read_part(root: Place, array: Array, shard: int, start: int, out: NDArray[Any]) -> None:
     """Fill ``out`` with rows of one shard, counted from its first. Raises StoreError naming it."""
     path = root / array.path / shard_key(array, shard)
-    try:
+    with _named(path):
         chunks.decode(array.layout, path, start, out)
+
+
+def gather_rows(
+    root: Place,
+    array: Array,
+    wanted: NDArray[Any],
+    out: NDArray[Any],
+    convert: Callable[[NDArray[Any]], NDArray[Any]],
+) -> None:
+    """Fill ``out`` with the rows ``wanted``, in their order and converted. Raises StoreError naming a bad chunk."""
+    layout = array.layout
+    rising = bool((np.diff(wanted) >= 0).all())
+    order = np.arange(len(wanted)) if rising else np.argsort(wanted, kind="stable")
+    ordered = wanted[order]
+    chunk_of = ordered // layout.chunk
+    starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
+    stops = np.append(starts[1:], len(ordered))
+    shard_at = np.flatnonzero(np.diff(ordered[starts] // layout.rows, prepend=-1)).tolist()
+
+    def take(span: tuple[int, int]) -> None:
+        numbers = chunk_of[starts[slice(*span)]]
+        shard = int(numbers[0]) * layout.chunk // layout.rows
+        path = root / array.path / shard_key(array, shard)
+        inside = (numbers - shard * layout.chunks).tolist()
+        most = int((stops - starts)[slice(*span)].max())
+        sorted_rows = np.empty((0 if rising else most, *out.shape[1:]), out.dtype)
+        with _named(path):
+            for place, data in zip(range(*span), chunks.walk(layout, path, inside), strict=True):
+                a, b = int(starts[place]), int(stops[place])
+                block = convert(data.view(array.dtype).reshape(layout.chunk, *array.shape[1:]))
+                rows, to = ordered[a:b] - int(chunk_of[a]) * layout.chunk, order[a:b]
+                if rising or bool((np.diff(to) == 1).all()):
+                    np.take(block, rows, axis=0, out=out[int(to[0]) : int(to[-1]) + 1], mode="clip")
+                else:
+                    np.take(block, rows, axis=0, out=sorted_rows[: b - a], mode="clip")
+                    out[to] = sorted_rows[: b - a]
+
+    in_parallel(take, list(itertools.pairwise([*shard_at, len(starts)])), out.nbytes, root)
+
+
+@contextlib.contextmanager
+def _named(path: Place) -> Iterator[None]:
+    """Turn what is wrong with a stored object into a StoreError that names it."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE) from None
     except chunks.DamagedError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, dtypes, files, places, splits
+from geneb_jax.store import arrays, chunks, dtypes, files, places, splits
 from geneb_jax.store.format import (
     Commit,
     Fault,
@@ -25,7 +24,7 @@ from geneb_jax.store.format import (
     sha256,
     to_ranges,
 )
-from geneb_jax.store.index import DigestIndex
+from geneb_jax.store.index import DigestIndex, repeated
 from geneb_jax.store.journal import check_shapes, read_commits, read_manifest
 from geneb_jax.store.places import Place
 
@@ -173,28 +172,8 @@ class EmbeddingStore:
         return block
 
     def _gather(self, wanted: NDArray[Any]) -> NDArray[np.float32]:
-        rising = bool((np.diff(wanted) >= 0).all())
-        order = np.arange(len(wanted)) if rising else np.argsort(wanted, kind="stable")
-        ordered = wanted[order]
-        out = np.empty((len(wanted), self.width), np.float32)
-        # rows that lie near each other are read in one go, but never more than one shard at a time
-        gap = self._vectors.layout.chunk
-        cut = (np.diff(ordered) > gap) | (np.diff(ordered // self.commit_rows) != 0)
-        bounds = [0, *(np.flatnonzero(cut) + 1).tolist(), len(ordered)]
-
-        def take(span: tuple[int, int]) -> None:
-            a, b = span
-            first, last = int(ordered[a]), int(ordered[b - 1])
-            shard = first // self.commit_rows
-            block = np.empty((last + 1 - first, self.width), self._vectors.dtype)
-            arrays.read_part(self.root, self._vectors, shard, first - shard * self.commit_rows, block)
-            rows = ordered[a:b] - first
-            if rising:
-                np.take(dtypes.from_stored(block, self.dtype), rows, axis=0, out=out[a:b], mode="clip")
-            else:
-                out[order[a:b]] = dtypes.from_stored(block, self.dtype)[rows]
-
-        arrays.in_parallel(take, list(itertools.pairwise(bounds)), out.nbytes, self.root)
+        out = chunks.empty((len(wanted), self.width), np.dtype(np.float32))
+        arrays.gather_rows(self.root, self._vectors, wanted, out, lambda block: dtypes.from_stored(block, self.dtype))
         self._require_same()
         return out
 
@@ -262,10 +241,9 @@ class EmbeddingStore:
         ):
             # hashing and the small files take as long as the disk: all at once
             commit = pool.submit(_commit, block, digests, self.dtype)
-            small = pool.submit(arrays.write_rows, root, self._digests, start, digests)
+            small = pool.submit(_append, root, self._digests, more_digests, digests)
             arrays.write_rows(root, self._vectors, start, block)
             small.result()
-            arrays.publish(root, more_digests)
             commits = [*self._commits, commit.result()]
             more_vectors = arrays.grown(self._vectors, stop, {"commits": [c.as_json() for c in commits]})
             arrays.publish(root, more_vectors)  # the instant of the commit
@@ -363,9 +341,9 @@ class EmbeddingStore:
         return dtypes.to_stored(array, self.dtype, str(self.path))
 
     def _refuse_repeats(self, sequences: Sequence[str], digests: NDArray[np.uint8]) -> None:
-        seen = {d.tobytes(): i for i, d in enumerate(digests)}
-        if len(seen) != len(digests):
-            first = next(i for i, d in enumerate(digests) if seen[d.tobytes()] != i)
+        again = repeated(digests)
+        if len(again):
+            first = int(again[0])
             raise StoreError(
                 f"sequence {first} of this append occurs in it twice: {sequences[first][:40]}",
                 where=str(self.path),
@@ -391,6 +369,11 @@ class EmbeddingStore:
                 while (path := arrays.shard_path(root, array, shard)).exists():
                     path.unlink()
                     shard += 1
+
+
+def _append(root: Path, array: arrays.Array, more: arrays.Array, block: NDArray[Any]) -> None:
+    arrays.write_rows(root, array, more.rows - len(block), block)
+    arrays.publish(root, more)
 
 
 def _commit(block: NDArray[Any], digests: NDArray[np.uint8], dtype: str) -> Commit:

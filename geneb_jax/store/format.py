@@ -241,7 +241,8 @@ def normalise(sequence: str) -> str:
 
 def digest_sequences(sequences: Sequence[str]) -> NDArray[np.uint8]:
     """SHA-256 of each normalised sequence, (n, 32) uint8."""
-    joined = b"".join(hashlib.sha256(normalise(s).encode()).digest() for s in sequences)
+    hashed = hashlib.sha256
+    joined = b"".join([hashed(s.upper().encode()).digest() for s in sequences])
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(sequences), DIGEST_BYTES)
 
 
