@@ -129,8 +129,8 @@ def print_card(entry: ModelEntry) -> None:
     click.echo("\nTo install")
     for step in install_steps(entry):
         text, colon, address = step.partition(": ")
-        click.echo(f"  {step}" if len(step) + 2 <= _WIDTH else f"  {text}{colon}\n    {address}")
-    click.echo(f"  not found here: {', '.join(absent)}" if absent else "  found here: all of it")
+        click.echo(f"  {step}" if len(step) + 2 <= _WIDTH else f"  {text}{colon.rstrip()}\n    {address}")
+    print_table((), [("", f"not found here: {', '.join(absent)}" if absent else "found here: all of it")], wrap=(1,))
     click.echo("\nTo embed")
     for preset in (None, "reference"):
         click.echo(_folded(embed_command(entry, preset)))
