@@ -30,6 +30,7 @@ UNITS_PER_STAGE = 4
 STAGES = ((11, 1), (11, 4), (21, 10), (41, 25))
 _POSITIONS = {"cpu": 1 << 15}  # positions in one call, context included
 _POSITIONS_ELSEWHERE = 1 << 19
+_ROWS = 256  # sequences in one call at most: what a run hands over at once
 _HIGHEST = jax.lax.Precision.HIGHEST  # tf32 on a GPU has three digits
 
 
@@ -184,7 +185,8 @@ class SpliceEncoder:
 
     def _rows(self, length: int) -> int:
         # a layer is widest where what it has seen and what is left to see are equal: half the context in all
-        return _POSITIONS.get(jax.default_backend(), _POSITIONS_ELSEWHERE) // (length + self._layouts[0].context // 2)
+        positions = _POSITIONS.get(jax.default_backend(), _POSITIONS_ELSEWHERE)
+        return min(_ROWS, positions // (length + self._layouts[0].context // 2))
 
 
 def expected_shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
