@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from geneb_jax.cli.main import main
+from geneb_jax.encoder.kinds import KINDS
+from geneb_jax.encoder.registry import registry
 
 
 @pytest.fixture
@@ -26,8 +28,12 @@ def geneb(capsys, monkeypatch):
 def test_the_listing_names_every_kind_and_fits_the_screen(geneb):
     code, out, _ = geneb()
     assert code == 0
-    for form in ("kmer:K", "onehot[:LENGTH]", "random-conv:WIDTH", "hf:FOLDER", "hf:ORG/NAME", "MODULE:CLASS"):
+    for form in ("kmer:K", "onehot[:LENGTH]", "random-conv:WIDTH", "hf:FOLDER", "hf:ORG/NAME", "MODEL", "MODULE:CLASS"):
         assert form in out
+    assert [e.display for e in registry().values() if e.display not in out] == []
+    for fact in ("mamba-ssm", "remote code", "authors' code", "cc-by-nc-sa-4.0", "kuleshov-group/PlantCaduceus_l32"):
+        assert fact in out
+    assert "pad positions enter the mean" in out
     assert max(map(len, out.splitlines())) <= 100
 
 
@@ -42,11 +48,48 @@ def test_a_kind_shows_its_options(geneb, kind):
 
 
 def test_json_of_all_kinds_and_of_one_encoder(geneb):
-    kinds = json.loads(geneb("--json")[1])
-    assert [kind["kind"] for kind in kinds] == ["kmer", "onehot", "random-conv", "hf", "module:Class"]
+    listed = json.loads(geneb("--json")[1])
+    assert [kind["kind"] for kind in listed["kinds"]] == list(KINDS)
+    assert [model["model"] for model in listed["models"]] == list(registry())
     record = json.loads(geneb("kmer:3,counts=true", "--json", "--check")[1])
     assert (record["width"], record["settings"]["counts"]) == (64, True)
     assert all(check["passed"] for check in record["checks"])
+
+
+def test_filters_list_models_alone(geneb):
+    listed = json.loads(geneb("--search", "plant", "--json")[1])
+    assert listed["kinds"] == []
+    assert [m["display"] for m in listed["models"]] == ["Agro-NT-1B", "PlantCaduceus"]
+    found = json.loads(geneb("--architecture", "mamba", "--search", "plant", "--json")[1])["models"]
+    assert [m["display"] for m in found] == ["PlantCaduceus"]
+    code, out, err = geneb("--search", "no such word")
+    assert (code, out) == (3, "")
+    assert "no model matches" in err
+
+
+@pytest.mark.parametrize("entry", registry().values(), ids=lambda e: e.model)
+def test_a_card_says_everything_within_the_screen(geneb, entry):
+    code, out, _ = geneb(entry.model)
+    text = " ".join(out.split())
+    assert code == 0
+    # addresses and names of files cannot be folded
+    assert max(len(line) for line in out.splitlines() if "/" not in line) <= 100
+    for fact in (f"{entry.params:,}", entry.pretraining, f"{entry.width:,}", entry.hub_revision, entry.licence):
+        assert fact is None or fact in text
+    assert [d for d in entry.defects if d not in text] == []
+    for part in ("normalized", "reference", "as GENEB's own extractor", "geneb embed", "--store"):
+        assert part in text
+    for part in ("--trust-remote-code", entry.hub_revision) if entry.needs_remote_code else ():
+        assert part in text
+    record = json.loads(geneb(entry.model, "--json")[1])
+    assert (record["hub_id"], record["loads"]) == (entry.hub_id, True)
+    assert record["command"] in text.replace("\\ ", "")
+
+
+def test_a_kind_of_a_model_is_no_name(geneb):
+    code, _, err = geneb("hyenadna")
+    assert code == 3
+    assert "HyenaDNA-Large-1M, HyenaDNA-Medium-160k" in err
 
 
 def test_an_encoder_shows_its_width_and_identity(geneb):
