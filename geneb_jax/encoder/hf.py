@@ -13,15 +13,18 @@ weight; for ``max`` the maximum is taken, for ``last`` the last window's.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import Budget, run_batches
+from geneb_jax.encoder.hf_files import check_revision, own_code
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.hf_tokens import Template, Window, batches, find_template, windows
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
@@ -64,15 +67,17 @@ class HFEncoder:
         self._source, self._values, self._where = source, dict(values), where
         self._overflow = str(values["overflow"])
         self._devices = hf_model.pick_devices(str(values["device"]), where=where)
-        self._tokenizer = hf_model.load_tokenizer(source, where=where, trust_remote_code=trust)
-        self._model = hf_model.load_model(
-            source,
-            where=where,
-            dtype=str(values["dtype"]),
-            attention=str(values["attention"]),
-            device=self._devices[0],
-            trust_remote_code=trust,
-        )
+        with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
+            local = replace(source, folder=folder)
+            self._tokenizer = hf_model.load_tokenizer(local, where=where, trust_remote_code=trust)
+            self._model = hf_model.load_model(
+                local,
+                where=where,
+                dtype=str(values["dtype"]),
+                attention=str(values["attention"]),
+                device=self._devices[0],
+                trust_remote_code=trust,
+            )
         self._template = (
             find_template(self._tokenizer, where=where) if values["add_special_tokens"] else Template((), ())
         )
@@ -309,5 +314,7 @@ def load(spec: EncoderSpec, options: Mapping[str, object]) -> HFEncoder:
         raise EncoderError(
             f"hf: needs torch and transformers ({error})", where=where, cure="pip install 'geneb_jax[hf]'"
         ) from error
+    if values["trust_remote_code"] and not Path(spec.subject).expanduser().is_dir():
+        check_revision(spec.subject.partition("@")[2] or None, where=where)
     source = find_source(spec.subject, where=where, allow_pickle=bool(values["allow_pickle"]))
     return HFEncoder(source, values, where=where)

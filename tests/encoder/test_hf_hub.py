@@ -21,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = {
     "config.json": b"{}",
     "tokenizer.json": b"{}",
-    "model.safetensors": b"weights",
+    "model.safetensors": b"\2\0\0\0\0\0\0\0{}",
     "pytorch_model.bin": b"pickle",
     "onnx/model.safetensors": b"another format",
     "README.md": b"card",
