@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from geneb_jax.encoder.families.base import FIXED_BY_REFERENCE, Family, Rule
-from geneb_jax.encoder.families.loading import check_revision, load_network
+from geneb_jax.encoder.families.loading import load_network
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
+from geneb_jax.encoder.hf_files import check_revision
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.info import Setting
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -30,6 +31,7 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
         dtype=str(values["dtype"]),
     )
     encoder = TokenEncoder(entry, family, network, source, {**values, "dtype": network.dtype})
+    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"})
     if not values["folder"] and values["layer"] == "last" and encoder.info.width != entry.width:
         raise EncoderError(
             f"the model is {encoder.info.width} wide, and {entry.display} is {entry.width}",
@@ -77,5 +79,6 @@ def find_entry_source(entry: ModelEntry, values: Mapping[str, Setting], *, where
             f"{entry.display} is not on the hub", where=where, cure="download its files and add folder=FOLDER"
         )
     revision = str(values["revision"] or entry.hub_revision or "") or None
-    check_revision(revision, where=where, trust=bool(values["trust_remote_code"]))
+    if values["trust_remote_code"]:
+        check_revision(revision, where=where)
     return find_source(entry.hub_id + (f"@{revision}" if revision else ""), where=where, allow_pickle=pickle)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geneb_jax.encoder.families.base import Preset, Rule
+from geneb_jax.encoder.hf_files import own_code, read_json, refuse_own_code
 from geneb_jax.encoder.hf_source import Source
 from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.errors import EncoderError
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HEADS = ("lm_head.", "cls.", "classifier.", "score.", "pooler.", "contact_head.")
 
 Read = Callable[[Any, dict[str, Any], Sequence[int | None]], dict[int | None, Any]]
@@ -64,13 +61,31 @@ class OneByOne:
         return {"input_ids": [[int(i) for i in one["input_ids"]] for one in made]}
 
 
+class Written:
+    """A tokenizer that is given sequences in the family's spelling."""
+
+    def __init__(self, tokenizer: Any, spelling: Callable[[str], str]) -> None:
+        self._tokenizer, self._spelling = tokenizer, spelling
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, texts: Sequence[str], **options: Any) -> Any:
+        """As the tokenizer's own call."""
+        return self._tokenizer([self._spelling(text) for text in texts], **options)
+
+
 def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> Network:
     """The model of a folder under a family's rule, on the CPU. Raises EncoderError."""
     from geneb_jax.encoder import hf_model
 
-    refuse_own_code(source.folder, where=where, trust=trust)
-    tokenizer = _load_tokenizer(source, rule, where=where, trust=trust)
-    model, num_random = _load_model(source, rule, preset, where=where, trust=trust, dtype=dtype)
+    trust = trust and not preset.stock_code
+    if not trust and not preset.stock_code:
+        refuse_own_code(source.folder, where=where)
+    with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
+        local = replace(source, folder=folder)
+        tokenizer = _load_tokenizer(local, rule, where=where, trust=trust)
+        model, num_random = _load_model(local, rule, preset, where=where, trust=trust, dtype=dtype)
     model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
     limit = hf_model.token_limit(model, tokenizer)
     kind, vocabulary = str(model.config.model_type), _embedding_rows(model)
@@ -93,18 +108,6 @@ def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trus
     )
 
 
-def refuse_own_code(folder: Path, *, where: str, trust: bool) -> None:
-    """Raise EncoderError for a folder that names Python code to run, unless the user trusts it."""
-    needed = [name for name in ("config.json", "tokenizer_config.json") if _json(folder / name).get("auto_map")]
-    if needed and not trust:
-        names = ", ".join(sorted(path.name for path in folder.glob("*.py"))) or "which is not in the folder"
-        raise EncoderError(
-            f"the model runs its authors' own Python code ({names})",
-            where=f"{where}: auto_map in {' and '.join(needed)}",
-            cure="read it, then add trust_remote_code=true if you trust it",
-        )
-
-
 def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> Any:
     from geneb_jax.encoder import hf_model
 
@@ -114,11 +117,13 @@ def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> A
         from transformers import PreTrainedTokenizerFast
 
         made: Any = PreTrainedTokenizerFast
-        settings = _json(source.folder / "tokenizer_config.json")
+        settings = read_json(source.folder / "tokenizer_config.json")
         named = {key: value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str)}
         return made(tokenizer_file=str(file), **named)
     tokenizer = hf_model.load_tokenizer(source, where=where, trust_remote_code=trust)
-    return OneByOne(tokenizer, rule.tokenizer_arguments) if rule.tokenizer_arguments else tokenizer
+    if rule.tokenizer_arguments:
+        tokenizer = OneByOne(tokenizer, rule.tokenizer_arguments)
+    return tokenizer if rule.text is str else Written(tokenizer, rule.text)
 
 
 def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> tuple[Any, int]:
@@ -128,8 +133,7 @@ def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust
 
     from geneb_jax.encoder import hf_model
 
-    trust = trust and not preset.stock_code
-    offered: Mapping[str, Any] = _json(source.folder / "config.json").get("auto_map") or {}
+    offered: Mapping[str, Any] = read_json(source.folder / "config.json").get("auto_map") or {}
     name = next((c for c in rule.classes if c in offered), rule.classes[0]) if trust else rule.classes[0]
     try:
         with hf_model._quiet(), torch.random.fork_rng(devices=[]):
@@ -261,21 +265,3 @@ def _embedding_rows(model: Any) -> int | None:
         return None
     rows = getattr(table, "num_embeddings", None)
     return rows if isinstance(rows, int) else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def check_revision(revision: str | None, *, where: str, trust: bool) -> None:
-    """Remote code is run at a commit only: a branch or a tag can be moved to other code. Raises EncoderError."""
-    if trust and not _COMMIT.fullmatch(revision or ""):
-        raise EncoderError(
-            f"trust_remote_code=true with revision {revision!r}, which can be moved to other code",
-            where=where,
-            cure="give revision= as the 40 characters of a commit whose code you have read",
-        )

@@ -16,8 +16,10 @@ from typing import Any
 
 from geneb_jax.encoder.families.base import Family
 from geneb_jax.encoder.families.loader import find_entry_source, resolved
-from geneb_jax.encoder.families.loading import Network, OneByOne, Read, refuse_own_code, torch_dtype
+from geneb_jax.encoder.families.loading import Network, OneByOne, Read, Written, torch_dtype
+from geneb_jax.encoder.families.rules import plain_bases, spaced
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
+from geneb_jax.encoder.hf_files import check_weight_files, refuse_own_code
 from geneb_jax.encoder.hf_source import Source, digest_folder
 from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -112,7 +114,9 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
         dtype=str(values["dtype"]),
         shows_layers=False,
     )
-    return TokenEncoder(entry, family, network, source, values)
+    encoder = TokenEncoder(entry, family, network, source, values)
+    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"})
+    return encoder
 
 
 def _importable(module: str) -> bool:
@@ -131,6 +135,7 @@ def _folder_source(entry: ModelEntry, folder: str, *, where: str, allow_pickle: 
             cure=f"download the weights from {entry.weights_source} and add folder=FOLDER",
         )
     path = path.resolve()
+    check_weight_files(path, where=where)
     weights = weight_file(path, where=where, allow_pickle=allow_pickle)
     safe = weights.suffix == ".safetensors"
     return Source(path, path.name, digest_folder(path, pickle=not safe), safe)
@@ -164,9 +169,9 @@ def _load_weights(model: Any, request: Request, strip: Sequence[str] = ()) -> No
     state = (
         load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
     )
-    state = state.get("model", state.get("state_dict", state))
+    tensors: Any = state.get("model", state.get("state_dict", state))
     named = {}
-    for name, value in state.items():
+    for name, value in tensors.items():
         short = name
         for prefix in strip:
             short = short.removeprefix(prefix)
@@ -241,7 +246,8 @@ def _janusdna(request: Request) -> Loaded:
 def _eccdnamamba(request: Request) -> Loaded:
     from transformers import AutoTokenizer
 
-    refuse_own_code(request.folder, where=request.where, trust=request.trust)
+    if not request.trust:
+        refuse_own_code(request.folder, where=request.where)
     module = importlib.import_module("BiMambaForMaskedLM")
     tokenizer = AutoTokenizer.from_pretrained(request.folder, local_files_only=True, trust_remote_code=request.trust)
     model = module.BiMambaForMaskedLM.from_pretrained(
@@ -267,7 +273,7 @@ def _genomics_fm(request: Request) -> Loaded:
     configurations = importlib.import_module("genomics_fm.configuration_bert")
     layers = importlib.import_module("genomics_fm.bert_layers")
     vars(layers)["flash_attn_qkvpacked_func"] = None  # needs a GPU's kernels; the plain code is the same function
-    tokenizer = AutoTokenizer.from_pretrained(request.folder, local_files_only=True)
+    tokenizer = Written(AutoTokenizer.from_pretrained(request.folder, local_files_only=True), plain_bases)
     config = configurations.BertConfig.from_pretrained(request.folder)
     model = layers.BertForMaskedLM(config)
     _load_weights(model, request)
@@ -292,10 +298,10 @@ def _genomics_fm(request: Request) -> Loaded:
 def _biofm(request: Request) -> Loaded:
     package = importlib.import_module("biofm_eval")
     model = package.AnnotatedModel.from_pretrained(str(request.folder), torch_dtype=request.dtype)
-    tokenizer = package.AnnotationTokenizer.from_pretrained(str(request.folder))
+    tokenizer = Written(package.AnnotationTokenizer.from_pretrained(str(request.folder)), spaced)
     return Loaded(
         tokenizer,
-        find_template(OneByOne(_Spaced(tokenizer)), where=request.where),
+        find_template(tokenizer, where=request.where),
         model,
         _plain(lambda model, inputs: model(**inputs, output_hidden_states=True).hidden_states[-1]),
         filler=tokenizer.pad_token_id,
@@ -303,17 +309,6 @@ def _biofm(request: Request) -> Loaded:
         limit=tokenizer.model_max_length,
         padding_side="left",
     )
-
-
-class _Spaced:
-    """A tokenizer that reads words, given a sequence of bases."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self.unk_token_id = tokenizer.unk_token_id
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        return self._tokenizer(" ".join(text), **options)
 
 
 PACKAGES: dict[str, Package] = {

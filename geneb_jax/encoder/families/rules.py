@@ -28,7 +28,6 @@ _MASKED = Preset(special_tokens=True)
 # models that cannot be told what is padding: alike lengths share a batch, where the official loop pads and goes on
 _EQUAL = Preset(padding="equal")
 _SEEN = Preset(
-    special_tokens=True,
     padding="seen",
     side="tokenizer",
     defect="the model cannot be told what is padding, so a vector depends on its batch",
@@ -64,7 +63,7 @@ RULES: dict[str, tuple[str, Rule]] = {
             head="backbone.unembed",
             own_specials=False,
             normalized=Preset(padding="equal", dtype="stored", cuda_dtype="stored"),
-            reference=Preset(special_tokens=True, padding="alone", dtype="stored", cuda_dtype="stored"),
+            reference=Preset(padding="alone", dtype="stored", cuda_dtype="stored"),
         ),
     ),
     "lucaone": (
@@ -96,7 +95,7 @@ RULES: dict[str, tuple[str, Rule]] = {
         Rule(reference=Preset(special_tokens=True, side="left", cuda_dtype="bfloat16")),
     ),
     "omni-dna": ("OLMo over BPE, cut at 250 tokens", Rule(classes=_HEADS)),
-    "gpt2-gene": ("GPT-2 over BPE", Rule()),
+    "gpt2-gene": ("GPT-2 over BPE; no special tokens are fed", Rule(own_specials=False, reference=Preset())),
     "deepgene": (
         "RoFormer over BPE, with CLS and SEP both in front",
         Rule(front=(1, 2), own_specials=False, tokenizer_file=True),
@@ -122,7 +121,10 @@ PACKAGE_RULES: dict[str, tuple[str, Rule]] = {
         "two-way Mamba with experts over single bases; the official loop pads every input to 1,024",
         Rule(normalized=_EQUAL, reference=replace(_SEEN, side="right", to_limit=True, cuda_dtype="bfloat16")),
     ),
-    "eccdnamamba": ("two-way Mamba over BPE", Rule(normalized=_EQUAL, reference=_SEEN)),
+    "eccdnamamba": (
+        "two-way Mamba over BPE",
+        Rule(normalized=_EQUAL, reference=replace(_SEEN, special_tokens=True)),
+    ),
     "genomics-fm": (
         "BERT over BPE; the official loop reads CLS",
         Rule(text=plain_bases, reference=Preset(pooling="cls")),

@@ -55,6 +55,7 @@ class TokenEncoder:
         self, entry: ModelEntry, family: Family, network: Network, source: Source, values: Mapping[str, Setting]
     ) -> None:
         """``values`` are all options, ``dtype`` filled in. The model is moved to its devices."""
+        self.reload: Callable[[], TokenEncoder] | None = None  # the same model in float32
         from geneb_jax.encoder import hf_model
 
         self._entry, self._family, self._network, self._source = entry, family, network, source
@@ -106,6 +107,15 @@ class TokenEncoder:
                 found.setdefault(view.info.digest, view)  # "mid" and its number are one
         other = copy.copy(self)
         other._views = tuple(found.values())
+        return other
+
+    def in_float32(self) -> TokenEncoder:
+        """The same views computed in float32, loaded beside this one: what half precision is measured against."""
+        if self.reload is None:
+            raise EncoderError("the model cannot be loaded again", where=self._where, cure="load it by its name")
+        other = self.reload()
+        names = ["last" if view.layer is None else str(view.layer) for view in self._views]
+        other._views = tuple(other._view(name, view.pooling) for name, view in zip(names, self._views, strict=True))
         return other
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
@@ -209,7 +219,7 @@ class TokenEncoder:
         for start in range(0, len(sequences), _AT_ONCE):
             part = sequences[start : start + _AT_ONCE]
             encoded = self._network.tokenizer(
-                [rule.text(s[: len(s) // rule.multiple * rule.multiple]) for s in part],
+                [s[: len(s) // rule.multiple * rule.multiple] for s in part],
                 add_special_tokens=False,
                 return_attention_mask=False,
                 return_token_type_ids=False,
