@@ -39,6 +39,36 @@ class Predictions:
     labels: NumpyInt
 
 
+@dataclass(frozen=True)
+class PairPredictions:
+    """All records of an (element, task) pair: `true` (m,) and `predicted` (records, m) as indices into `labels`."""
+
+    true: NumpyInt
+    predicted: NumpyInt
+    labels: NumpyInt
+    record_ids: tuple[str, ...]
+
+
+def read_pair(path: Path, element: str, task: str) -> PairPredictions:
+    """The predictions of an (element, task) pair; of a record without a score every entry is the type's highest.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    import zarr
+
+    try:
+        root = zarr.open_group(path, mode="r")
+        truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
+        labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
+        ids = tuple(classes.attrs["record_ids"])
+        return PairPredictions(np.asarray(truth[:]), np.asarray(classes[: len(ids)]), labels, ids)
+    except (KeyError, ValueError, OSError) as error:
+        raise RunError(
+            f"the predictions cannot be read: {error}", where=f"{path.name}/classes/{element}/{task}", cure=_CURE
+        ) from error
+
+
 def read_predictions(path: Path, element: str, task: str, record_id: str) -> Predictions:
     """The predictions of one record of an (element, task) pair.
 

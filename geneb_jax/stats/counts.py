@@ -78,9 +78,10 @@ def scores(sums: NumpyFloat, layout: Layout, metric: Metric) -> tuple[NumpyFloat
     if metric == "mcc":
         spread = (total**2 - true2) * (total**2 - predicted2)
         covariance = right * total - (true * predicted).sum(axis=2)
-        return np.where(degenerate, 0, covariance / np.sqrt(np.where(degenerate | (spread <= 0), 1, spread))), degenerate
+        safe = np.where(degenerate | (spread <= 0), 1, spread)
+        return np.where(degenerate, 0, covariance / np.sqrt(safe)), degenerate
     if not layout.per_class:
-        # of two classes, right predictions of class 1 follow from the rest: those of class 0 are total - t₁ - p₁ + hits₁
+        # of two classes, the right predictions of class 1 follow from the rest
         ones = (right - total + true[..., 1] + predicted[..., 1]) / 2
         hits = np.stack([right - ones, ones], axis=2)
     both = true + predicted
