@@ -25,14 +25,14 @@ DEFECT = "one entry more than the embedding table"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a tiny GROVER, a suite of one task, and a finished run of the reference preset."""
+    """A folder with a tiny GROVER, a suite of one task, a store of both presets, and a run of each."""
     place = tmp_path_factory.mktemp("presets")
     write_tiny_bert(place / "grover")
     write_task(place / "suite", "words", n=24)
-    encoders = [name(place, "reference"), "kmer:2"]
-    embed_and_probe(
-        encoders, suite(place), place / "reference", store=place / "store", regimes=("full",), progress=False
-    )
+    for preset, others in (("reference", ["kmer:2"]), ("normalized", [])):
+        encoders = [name(place, preset), *others]
+        out, store = place / preset, place / "store"
+        embed_and_probe(encoders, suite(place), out, store=store, regimes=("full",), progress=False)
     return place
 
 
@@ -94,8 +94,6 @@ def test_a_directory_of_one_preset_never_takes_in_the_other(place):
 
 def test_a_store_of_both_is_probed_one_preset_at_a_time(place):
     store = place / "store"
-    encoders = [name(place, "normalized")]
-    embed_and_probe(encoders, suite(place), place / "normalized", store=store, regimes=("full",), progress=False)
     with pytest.raises(UsageError, match="never put into one table"):
         probe([store], None, place / "mixed", regimes=("full",), progress=False)
     arguments = [str(store), "--suite", str(place / "suite"), "--regimes", "full", "--preset", "reference"]
