@@ -23,8 +23,15 @@ _MOST_HEADER = 100_000_000  # the limit of the safetensors library itself
 _CODE_FILES = ("config.json", "tokenizer_config.json", "processor_config.json")
 
 
-def check_weight_files(folder: Path, *, where: str) -> None:
-    """Raise EncoderError for an index that names files elsewhere, and for a header that the file cannot hold."""
+def check_files(folder: Path, *, where: str) -> None:
+    """Raise EncoderError for an index that names files elsewhere, an impossible header, and foreign attention code."""
+    kernel = read_json(folder / "config.json").get("attn_implementation")
+    if isinstance(kernel, str) and "/" in kernel:
+        raise EncoderError(
+            f"config.json asks for the attention code {kernel!r} of the hub",
+            where=f"{where}: {folder}",
+            cure="take attn_implementation out of config.json",
+        )
     for index in sorted(folder.glob("*.index.json")):
         _check_index(folder, index, where=where)
     for file in sorted(folder.glob("*.safetensors")):
@@ -86,13 +93,6 @@ def code_named_by(folder: Path) -> list[str]:
 def refuse_own_code(folder: Path, *, where: str) -> None:
     """Raise EncoderError for a folder whose files name Python code to run."""
     needed = code_named_by(folder)
-    kernel = read_json(folder / "config.json").get("attn_implementation")
-    if isinstance(kernel, str) and "/" in kernel:
-        raise EncoderError(
-            f"config.json asks for the attention code {kernel!r} of the hub",
-            where=where,
-            cure="take attn_implementation out of config.json",
-        )
     if needed:
         names = ", ".join(sorted(path.name for path in folder.glob("*.py"))) or "which is not in the folder"
         raise EncoderError(

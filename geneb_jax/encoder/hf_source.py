@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from geneb_jax.encoder.hf_files import check_weight_files
+from geneb_jax.encoder.hf_files import check_files
 from geneb_jax.errors import EncoderError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -61,7 +61,7 @@ def _check_files(folder: Path, *, where: str, allow_pickle: bool) -> bool:
             cure="save the model and the tokenizer with their `save_pretrained(folder)`, "
             "or wrap other weights in a class of your own: MODULE:CLASS",
         )
-    check_weight_files(folder, where=where)
+    check_files(folder, where=where)
     if any(folder.glob("*.safetensors")):
         return True
     has_pickle = any(next(folder.glob(pattern), None) for pattern in _PICKLE_FILES)

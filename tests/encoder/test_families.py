@@ -5,6 +5,10 @@ Where the official extractor's vector depends on its batch, the transcription is
 
 from __future__ import annotations
 
+import itertools
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,8 @@ from safetensors.torch import load_file
 
 from geneb_jax.encoder import load_encoder
 from geneb_jax.encoder.registry import registry
+from geneb_jax.encoder.views import load_views
+from geneb_jax.errors import EncoderError, GenebError
 from tests.encoder.checkpoints import (
     BPE_VOCAB,
     BUILDERS,
@@ -114,8 +120,6 @@ def spell(key, sequence):
 
 
 def all_words(alphabet):
-    import itertools
-
     return itertools.product(alphabet, repeat=6)
 
 
@@ -242,3 +246,112 @@ def largest_difference(key, path, preset):
 @pytest.mark.parametrize("key", BUILDERS)
 def test_vectors_are_those_of_the_rule(folder, key, preset):
     assert largest_difference(key, folder(key), preset) < 1e-5
+
+
+@pytest.mark.parametrize("key", ["grover", "hyenadna", "generator"])
+def test_a_normalized_vector_is_the_same_alone_and_in_any_batch(folder, key):
+    encoder = encoder_of(key, folder(key), batch_tokens=130)
+    found = encoder.encode(SEQUENCES)
+    np.testing.assert_allclose(encoder.encode(SEQUENCES[::-1])[::-1], found, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.vstack([encoder.encode([s]) for s in SEQUENCES]), found, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["hyenadna", "caduceus", "metagene"])
+def test_a_reference_vector_that_depends_on_its_batch_says_so(folder, key):
+    encoder = encoder_of(key, folder(key), preset="reference")
+    assert not np.allclose(encoder.encode(SEQUENCES[::-1])[::-1], encoder.encode(SEQUENCES), atol=1e-3)
+    assert "depends on its batch" in encoder.info.settings["defect"]
+    assert encoder.info.settings["batch_rows"] == 4
+    alone = encoder_of(key, folder(key), preset="reference", batch_rows=1)
+    assert alone.info.digest != encoder.info.digest
+    np.testing.assert_allclose(alone.encode(SEQUENCES[::-1])[::-1], alone.encode(SEQUENCES), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", BUILDERS)
+def test_presets_are_two_encoders_and_the_published_defect_is_named_in_one(folder, key):
+    normalized, reference = (encoder_of(key, folder(key), preset=p).info for p in ("normalized", "reference"))
+    assert normalized.digest != reference.digest
+    assert (normalized.name, reference.name) == (MODEL[key].display, f"{MODEL[key].display},preset=reference")
+    assert [info.settings["preset"] for info in (normalized, reference)] == ["normalized", "reference"]
+    assert normalized.settings["defect"] is None
+    for defect in MODEL[key].defects:
+        assert defect in reference.settings["defect"]
+
+
+@pytest.mark.parametrize("key", OWN_CODE)
+def test_own_code_needs_an_opt_in(folder, key):
+    with pytest.raises(EncoderError, match="trust_remote_code=true"):
+        load_encoder(MODEL[key].model, folder=str(folder(key)))
+
+
+def test_a_stock_class_needs_no_opt_in_and_counts_what_is_random(folder):
+    encoder = load_encoder("DNABERT-S", folder=str(folder("dnabert-s")), preset="reference")
+    assert encoder.info.settings["random_weights"] > 30
+    assert "much of the checkpoint is not loaded" in encoder.info.settings["defect"]
+
+
+def test_code_beside_the_model_stands_in_for_another_repository(folder, tmp_path):
+    path = shutil.copytree(folder("dnabert-2"), tmp_path / "m")
+    settings = json.loads((path / "config.json").read_text())
+    settings["auto_map"] = {key: f"other/repository--{name}" for key, name in settings["auto_map"].items()}
+    (path / "config.json").write_text(json.dumps(settings))
+    expected = encoder_of("dnabert-2", folder("dnabert-2")).encode(SEQUENCES)
+    np.testing.assert_array_equal(encoder_of("dnabert-2", path).encode(SEQUENCES), expected)
+    (path / "modeling_toy.py").unlink()
+    with pytest.raises(
+        EncoderError, match=r"code of another repository(.|\n)*put modeling_toy\.py of other/repository"
+    ):
+        encoder_of("dnabert-2", path)
+
+
+def test_views_of_one_pass_are_the_encoders_loaded_alone(folder):
+    encoder = load_views("GROVER", ["last", "mid", "all"], ["mean", "cls", "max"], folder=str(folder("grover")))
+    assert len(encoder.views) == 9  # three layers, mid being one of them
+    for view, vectors in zip(encoder.views, encoder.encode_views(SEQUENCES), strict=True):
+        pooling, layer = view.settings["pooling"], view.settings["layer"]
+        alone = encoder_of("grover", folder("grover"), pooling=pooling, layer=str(layer))
+        assert alone.info.digest == view.digest
+        np.testing.assert_allclose(vectors, alone.encode(SEQUENCES), rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_is_another_encoder_that_can_be_measured(folder):
+    half, exact = (encoder_of("grover", folder("grover"), dtype=d) for d in ("bfloat16", "float32"))
+    assert half.in_float32().info == exact.info
+    assert exact.info.name == MODEL["grover"].display
+    gap = np.abs(half.encode(SEQUENCES) - half.in_float32().encode(SEQUENCES)).max()
+    assert 1e-6 < gap < 0.2
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "sequences", "words"),
+    [
+        ("grover", {"preset": "reference", "pooling": "cls"}, None, "cannot be chosen"),
+        ("grover", {"preset": "best"}, None, "one of normalized, reference"),
+        ("grover", {"layer": "7"}, None, "from 0"),
+        ("grover", {"batch_rows": "2"}, None, "does not depend on its batch"),
+        ("grover", {"max_tokens": "2"}, None, "no room"),
+        ("evo", {"preset": "reference", "batch_rows": "2"}, None, "only the first sequence of a batch"),
+        ("evo", {"layer": "0"}, None, "its last layer only"),
+        ("gpt2-gene", {"pooling": "cls"}, None, "special token in front"),
+        ("generator", {}, ["ACGTACG", "ACGTA"], "shorter than one token of 6(.|\n)*sequence 2 of 2"),
+        ("grover", {}, ["ACG", ""], "no token(.|\n)*sequence 2 of 2"),
+    ],
+)
+def test_what_cannot_be_done_is_said(folder, key, options, sequences, words):
+    with pytest.raises(GenebError, match=words):
+        encoder_of(key, folder(key), **options).encode(sequences or [])
+
+
+def test_a_token_the_model_does_not_know_is_an_error(folder, tmp_path):
+    path = shutil.copytree(folder("grover"), tmp_path / "m")
+    text = (path / "tokenizer.json").read_text()
+    (path / "tokenizer.json").write_text(text.replace(f'"N": {BPE_VOCAB.index("N")}', '"N": 400'))
+    with pytest.raises(EncoderError, match="token 400, and the model knows 18"):
+        encoder_of("grover", path).encode(["ACGN"])
+
+
+def test_weights_of_another_model_are_refused(folder, tmp_path):
+    path = shutil.copytree(folder("grover"), tmp_path / "m")
+    shutil.copy(folder("deepgene") / "model.safetensors", path / "model.safetensors")
+    with pytest.raises(EncoderError, match="not in the files and would be random"):
+        encoder_of("grover", path)

@@ -20,17 +20,16 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
     rule = family.rule or Rule()
     where = f"encoder {spec.text!r}"
     values = resolved(family, spec, options)
-    trust = bool(values["trust_remote_code"])
     source = find_entry_source(entry, values, where=where)
     network = load_network(
         source,
         rule,
         rule.preset(str(values["preset"])),
         where=where,
-        trust=trust,
-        dtype=str(values["dtype"]),
+        trust=bool(values["trust_remote_code"]),
+        dtype=working_dtype(family, values),
     )
-    encoder = TokenEncoder(entry, family, network, source, {**values, "dtype": network.dtype})
+    encoder = TokenEncoder(entry, family, network, source, values)
     encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"})
     if not values["folder"] and values["layer"] == "last" and encoder.info.width != entry.width:
         raise EncoderError(
@@ -42,7 +41,7 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
 
 
 def resolved(family: Family, spec: EncoderSpec, options: Mapping[str, object]) -> dict[str, Setting]:
-    """All options with their defaults, ``dtype`` from the preset and the device. Raises UsageError, EncoderError."""
+    """All options with their defaults. Raises UsageError, EncoderError."""
     where = f"encoder {spec.text!r}"
     values = resolve_options(repr(spec.text), family.options, options)
     if values["preset"] == "reference":
@@ -55,18 +54,24 @@ def resolved(family: Family, spec: EncoderSpec, options: Mapping[str, object]) -
                     cure=f"leave {name}= out, or use preset=normalized",
                 )
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise EncoderError(
             f"this model needs torch and transformers ({error})", where=where, cure="pip install 'geneb_jax[hf]'"
         ) from error
-    if values["dtype"] is None:
-        preset = (family.rule or Rule()).preset(str(values["preset"]))
-        device = str(values["device"])
-        on_cuda = device != "cpu" and torch.cuda.is_available()
-        values["dtype"] = preset.cuda_dtype if on_cuda else preset.dtype
     return values
+
+
+def working_dtype(family: Family, values: Mapping[str, Setting]) -> str:
+    """The arithmetic asked for, or else the preset's own on that device."""
+    import torch
+
+    if values["dtype"] is not None:
+        return str(values["dtype"])
+    preset = (family.rule or Rule()).preset(str(values["preset"]))
+    on_cuda = values["device"] != "cpu" and torch.cuda.is_available()
+    return preset.cuda_dtype if on_cuda else preset.dtype
 
 
 def find_entry_source(entry: ModelEntry, values: Mapping[str, Setting], *, where: str) -> Source:

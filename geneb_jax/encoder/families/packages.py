@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.encoder.families.base import Family
-from geneb_jax.encoder.families.loader import find_entry_source, resolved
+from geneb_jax.encoder.families.loader import find_entry_source, resolved, working_dtype
 from geneb_jax.encoder.families.loading import Network, OneByOne, Read, Written, torch_dtype
 from geneb_jax.encoder.families.rules import plain_bases, spaced
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
-from geneb_jax.encoder.hf_files import check_weight_files, refuse_own_code
+from geneb_jax.encoder.hf_files import check_files, refuse_own_code
 from geneb_jax.encoder.hf_source import Source, digest_folder
 from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -81,14 +81,12 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
             f"{package.module.split('.')[0]} on PYTHONPATH; also needed: {entry.install}",
         )
     values = resolved(family, spec, options)
-    pickle = bool(values["allow_pickle"])
+    pickle, dtype = bool(values["allow_pickle"]), working_dtype(family, values)
     if package.on_hub:
         source = find_entry_source(entry, values, where=where)
     else:
         source = _folder_source(entry, str(values["folder"] or ""), where=where, allow_pickle=pickle)
-    request = Request(
-        source.folder, entry.model, where, bool(values["trust_remote_code"]), pickle, torch_dtype(str(values["dtype"]))
-    )
+    request = Request(source.folder, entry.model, where, bool(values["trust_remote_code"]), pickle, torch_dtype(dtype))
     try:
         made = package.adapt(request)
     except EncoderError:
@@ -111,7 +109,7 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
         padding_side=made.padding_side,
         kind=package.module,
         vocabulary=None,
-        dtype=str(values["dtype"]),
+        dtype=dtype,
         shows_layers=False,
     )
     encoder = TokenEncoder(entry, family, network, source, values)
@@ -135,7 +133,7 @@ def _folder_source(entry: ModelEntry, folder: str, *, where: str, allow_pickle: 
             cure=f"download the weights from {entry.weights_source} and add folder=FOLDER",
         )
     path = path.resolve()
-    check_weight_files(path, where=where)
+    check_files(path, where=where)
     weights = weight_file(path, where=where, allow_pickle=allow_pickle)
     safe = weights.suffix == ".safetensors"
     return Source(path, path.name, digest_folder(path, pickle=not safe), safe)

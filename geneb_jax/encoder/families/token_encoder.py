@@ -54,7 +54,7 @@ class TokenEncoder:
     def __init__(
         self, entry: ModelEntry, family: Family, network: Network, source: Source, values: Mapping[str, Setting]
     ) -> None:
-        """``values`` are all options, ``dtype`` filled in. The model is moved to its devices."""
+        """``values`` are all options. The model is moved to its devices."""
         self.reload: Callable[[], TokenEncoder] | None = None  # the same model in float32
         from geneb_jax.encoder import hf_model
 
@@ -70,7 +70,7 @@ class TokenEncoder:
         self._rows = self._find_rows(values["batch_rows"])
         self._limit = self._find_limit(values["max_tokens"])
         self._devices = hf_model.pick_devices(str(values["device"]), where=self._where)
-        self._autocast = str(values["dtype"]).startswith("autocast-") and self._devices[0] != "cpu"
+        self._autocast = network.dtype.startswith("autocast-") and self._devices[0] != "cpu"
         kind, budget = self._devices[0].split(":")[0], values["batch_tokens"]
         self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
         self._replicas = hf_model.replicate(network.model.to(self._devices[0]), self._devices, compiled=False)
@@ -347,7 +347,8 @@ class TokenEncoder:
         defects = (*self._entry.defects, preset.defect) if self._is_reference else ()
         seeds_batch = self._padding in ("seen", "counted")
         asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
-        asked["dtype"] = None if values["dtype"] in (preset.dtype, preset.cuda_dtype) else values["dtype"]
+        if values["dtype"] in (preset.dtype, preset.cuda_dtype):
+            asked["dtype"] = None  # asked for, and what it would have been
         return _View(
             index,
             pooling,
@@ -365,7 +366,7 @@ class TokenEncoder:
                     "special_tokens": None if pooling == "cls" else preset.special_tokens,
                     "layer": recorded,
                     "max_tokens": self._limit,
-                    "dtype": values["dtype"],
+                    "dtype": self._network.dtype,
                     "padding": self._padding,
                     "padding_side": self._side if seeds_batch else None,
                     "batch_rows": self._rows,
