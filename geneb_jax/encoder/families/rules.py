@@ -135,6 +135,7 @@ PACKAGE_RULES: dict[str, tuple[str, Rule]] = {
             text=spaced,
             reference=Preset(
                 pooling="counted-row",
+                mask=False,
                 padding="seen",
                 side="left",
                 special_tokens=True,
