@@ -38,6 +38,8 @@ def amount(value: float | None, suffix: str = "") -> str:
 def work(row: Row) -> str:
     """The size of the work."""
     w = row.workload
+    if not w.lanes:  # nothing was fitted
+        return f"{w.n + w.m:,} sequences to width {w.d:,}"
     return f"{w.n:,} × {w.d:,}, {w.k} classes, {w.lanes:,} probe{'s' * (w.lanes > 1)}"
 
 

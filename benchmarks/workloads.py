@@ -178,6 +178,10 @@ _ALL = [
     # bundled, for tests and machines without the real tasks
     *_kmer("toy2", "quickstart", "splice_sites_donors", 3, rows=400, test_rows=150),
     *_kmer("toy3", "quickstart", "splice_sites_all", 3, rows=400, test_rows=150),
+    # embedding rows: the first of their tasks; all are in rows/embed_rows.py
+    Workload("embed-mistral", "geneb", "leannmlindsey_GUE_mouse_3", "hf:mistral-dna-1m-tf0"),
+    Workload("embed-bert", "geneb", "leannmlindsey_GUE_mouse_3", "hf:random-bert"),
+    Workload("embed-toy", "quickstart", "splice_sites_donors", "hf:random-bert"),
 ]
 WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in _ALL}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import curves, stock_rows, yardstick_rows
+from benchmarks.rows import curves, embed_rows, stock_rows, yardstick_rows
 from benchmarks.rows.base import Bench, Goal
 from benchmarks.workloads import Size, draw_lanes, full_lane, penalty_lanes
 from geneb_jax.errors import unknown_name
@@ -170,8 +170,27 @@ def _curves() -> list[Bench]:
     ]
 
 
+def _embedding() -> list[Bench]:
+    return [
+        embed_rows.EmbedBench(
+            name,
+            "every vector of eight tasks of 40 to 11,940 letters: from files to a synced store",
+            "official extractors' loop, batches of 4 to 10, task after task",
+            real,
+            "embed-toy",
+            (Goal("ratio_best", "≥", 3),),
+            embed_rows.throughput,
+            model=model,
+        )
+        for name, real, model in (
+            ("embed-throughput", "embed-mistral", "mistral-dna-1m-tf0"),
+            ("embed-throughput-bert", "embed-bert", "random-bert"),
+        )
+    ]
+
+
 BENCHES: dict[str, Bench] = {
-    bench.name: bench for bench in (*_protocol(), *_grids(), *_draws(), *_yardsticks(), *_curves())
+    bench.name: bench for bench in (*_protocol(), *_grids(), *_draws(), *_yardsticks(), *_curves(), *_embedding())
 }
 
 
