@@ -20,7 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "embed": ("geneb_jax.cli.embed", "Embed every distinct sequence of a suite once, into a store."),
     "probe": ("geneb_jax.cli.probe", "Fit and score the probes of one or more stores."),
     "run": ("geneb_jax.cli.run", "Embed, probe and report in one go."),
-    "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store."),
+    "store": ("geneb_jax.cli.store", "Show, merge, copy, export and import stores of embeddings."),
+    "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store; --repair mends it."),
     "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),
 }
 

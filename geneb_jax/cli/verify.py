@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,32 +12,67 @@ from geneb_jax.errors import ExitCode, StoreError
 
 if TYPE_CHECKING:
     from geneb_jax.store import Fault
+    from geneb_jax.store.places import Place
+    from geneb_jax.store.repair import Repaired
 
 
 @click.command()
-@click.argument("store_path", type=click.Path(path_type=Path), metavar="STORE")
+@click.argument("store_path", metavar="STORE")
+@click.option("--repair", is_flag=True, help="Take out what is damaged and set it aside, so that `geneb embed` can "
+              "fill the gap; says what it did.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(store_path: Path, as_json: bool) -> int:
-    """Check every chunk, index and manifest of a store.
+def command(store_path: str, repair: bool, as_json: bool) -> int:
+    """Check every chunk, index and manifest of a store. STORE is a folder or an address (s3://, gs://, https://).
 
-    Reads all of it and changes nothing. Exit status: 0 when the store is sound, 3 when something is wrong.
+    Reads all of it and, without --repair, changes nothing. Exit status: 0 when the store is sound (with --repair: is
+    sound now), 3 when something is wrong.
     """
     from geneb_jax.store.root import open_store
-    from geneb_jax.store.verify import verify_element
+    from geneb_jax.store.verify import interrupted_repairs, verify_element
 
+    repairs = _repair(store_path, as_json) if repair else []
     store = open_store(store_path)
-    keys = store.keys()
-    elements = [{**_describe(store_path, k), "faults": verify_element(store_path, k)} for k in keys]
-    faults = [fault for element in elements for fault in element["faults"]]
+    root, keys = store.path, store.keys()
+    elements = [{**_describe(root, k), "faults": verify_element(root, k)} for k in keys]
+    others = interrupted_repairs(root)
+    faults = [fault for element in elements for fault in element["faults"]] + others
     if as_json:
         listing = [{**e, "faults": [asdict(f) for f in e["faults"]]} for e in elements]
-        click.echo(json.dumps({"store": str(store_path), "sound": not faults, "elements": listing}, indent=2))
+        record = {"store": store_path, "sound": not faults, "elements": listing, "faults": [asdict(f) for f in others]}
+        if repair:
+            record["repairs"] = [asdict(r) for r in repairs]
+        click.echo(json.dumps(record, indent=2))
     else:
         _show(store_path, elements, faults)
     return int(ExitCode.BAD_INPUT if faults else ExitCode.DONE)
 
 
-def _describe(root: Path, key: str) -> dict[str, Any]:
+def _repair(store_path: str, as_json: bool) -> list[Repaired]:
+    from geneb_jax.store.repair import repair_store
+
+    repairs = repair_store(store_path)
+    if as_json:
+        return repairs
+    for done in repairs:
+        for fault in done.faults:
+            click.secho(f"fault: {fault.what}", fg="red")
+            click.echo(f"  where: {fault.key}")
+        click.secho(f"repaired {done.key}: ", fg="yellow", nl=False)
+        click.echo(done.what)
+        if done.dropped or done.splits:
+            click.echo(f"  sequences dropped: {done.dropped:,}; kept: {done.kept:,}; split indexes dropped: "
+                       f"{len(done.splits)}")  # fmt: skip
+            click.echo("  what to do: run the same `geneb embed` again; it computes only what is missing now")
+        if done.set_aside:
+            click.echo(
+                f"  what was there before is in {store_path}/{done.set_aside}; delete it when you need it no more"
+            )
+    if not repairs:
+        click.echo("nothing to repair")
+    return repairs
+
+
+def _describe(root: Place, key: str) -> dict[str, Any]:
     from geneb_jax.store.element import EmbeddingStore
 
     try:
@@ -55,13 +89,13 @@ def _describe(root: Path, key: str) -> dict[str, Any]:
     }
 
 
-def _show(store_path: Path, elements: list[dict[str, Any]], faults: list[Fault]) -> None:
+def _show(store_path: str, elements: list[dict[str, Any]], faults: list[Fault]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
-    if not elements:
+    if not elements and not faults:
         console.print("this store is empty: nothing has been embedded into it yet")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -74,7 +108,8 @@ def _show(store_path: Path, elements: list[dict[str, Any]], faults: list[Fault])
         count = len(element["faults"])
         verdict = f"[red]{count}[/red]" if count else "[green]none[/green]"
         table.add_row(element["encoder"] or element["key"], *shown, verdict)
-    console.print(table)
+    if elements:
+        console.print(table)
     for fault in faults:
         click.secho(f"fault: {fault.what}", fg="red")
         click.echo(f"  where: {fault.key}")

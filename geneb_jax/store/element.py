@@ -177,6 +177,18 @@ class EmbeddingStore:
         self._require_same()
         return out
 
+    def stored_at(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The rows of these numbers as they are stored."""
+        out = chunks.empty((len(rows), self.width), self._vectors.dtype)
+        if len(rows):
+            arrays.gather_rows(self.root, self._vectors, rows, out, lambda block: block)
+        self._require_same()
+        return out
+
+    def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Row of each sequence digest, -1 where there is none."""
+        return self._index.find(digests)
+
     @cached_property
     def _index(self) -> DigestIndex:
         return DigestIndex(self.digests())

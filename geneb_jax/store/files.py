@@ -36,16 +36,19 @@ class WriterLock:
             self._lock = FileLock(folder / "writer.lock", thread_local=False)
             try:
                 self._lock.acquire(timeout=max(wait, 0.0))
-                while not self._in_place(folder):  # its folder was set aside by a repair while we waited
-                    self._lock.release()
-                    folder.mkdir(parents=True, exist_ok=True)
-                    self._lock.acquire(timeout=max(wait, 0.0))
             except Timeout:
                 raise StoreError(
                     f"another writer holds this element: {self._holder()}",
                     where=str(folder.parent),
                     cure="wait until it has finished, or stop it; reading is possible meanwhile",
                 ) from None
+        if not self._in_place(folder):
+            self._lock.release()
+            raise StoreError(
+                "this element was repaired by another process meanwhile",
+                where=str(folder.parent),
+                cure="run the same command again",
+            )
         with contextlib.suppress(OSError):  # a courtesy to the next writer, which a full disk may refuse
             self._note.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
 
@@ -201,3 +204,11 @@ def interrupt_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

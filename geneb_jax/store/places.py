@@ -53,6 +53,17 @@ class Remote:
         except Exception as error:  # every protocol has its own
             raise _unreachable(self, error) from error
 
+    def write_bytes(self, data: bytes) -> None:
+        """Put a whole file. Raises StoreError where the protocol only reads, or refuses."""
+        try:
+            self._fs.pipe_file(self._full, data)
+        except NotImplementedError as error:
+            raise StoreError(
+                "this protocol can only be read from", where=str(self), cure="copy to a folder, s3:// or gs://"
+            ) from error
+        except Exception as error:
+            raise _unreachable(self, error) from error
+
     def exists(self) -> bool:
         """Whether there is a file here."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Final, Literal
 
 from geneb_jax.errors import StoreError, UsageError, unknown_name
 from geneb_jax.store import arrays, files, places
@@ -15,6 +15,10 @@ from geneb_jax.store.journal import read_manifest
 from geneb_jax.store.places import Place
 
 Mode = Literal["r", "a"]
+REPAIR: Final = ".repair"
+"""Where `repair` builds what will replace a damaged element."""
+DAMAGED: Final = ".damaged"
+"""Where `repair` sets aside what it replaced."""
 
 
 class Store:
@@ -76,10 +80,16 @@ class Store:
                 raise self._no_element(manifest)
             return EmbeddingStore(self.path, key)
         key, root = key or manifest.key, places.require_local(self.path, "writing")
+        if (root / REPAIR / key).exists():
+            raise StoreError(
+                "this element is being repaired, or its repair was interrupted",
+                where=str(root / key),
+                cure="wait for the repair, or finish it with `geneb verify --repair`",
+            )
         lock = files.WriterLock(root / key / "embeddings", wait=self._wait)
         try:
             if is_unfinished(root, key):
-                _create(root, key, manifest, commit_rows, compression)
+                create_element(root, key, manifest, commit_rows, compression)
             opened = EmbeddingStore(root, key, lock=lock)
         except BaseException:
             lock.release()
@@ -165,7 +175,8 @@ def open_store(path: str | os.PathLike[str], mode: Mode = "r", *, wait: float = 
     return Store(folder, mode, wait)
 
 
-def _create(root: Path, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression) -> None:
+def create_element(root: Path, key: str, manifest: Manifest, rows: int | None, compression: arrays.Compression) -> None:
+    """An element without rows; its attributes, written last, finish it."""
     if rows is not None and rows < 1:
         raise UsageError(f"a commit has at least one row, not {rows}", cure="choose --chunk-rows 1 or more")
     rows = rows or arrays.default_rows(manifest.width)
@@ -218,6 +229,7 @@ def _prepare(folder: Path) -> None:
             cure="choose a new folder for the store, such as embeddings.zarr",
         )
     files.require_writable(folder)
+    (folder / places.LISTING).unlink(missing_ok=True)  # of a copy: it would not name what is written now
     if not (folder / "zarr.json").exists():
         with files.writing(folder):
             for path in folder.glob("*.partial"):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, dtypes, splits
+from geneb_jax.store import arrays, dtypes, places, splits
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import Commit, Fault
 from geneb_jax.store.index import as_keys
@@ -18,16 +18,33 @@ from geneb_jax.store.places import Place
 if TYPE_CHECKING:
     from geneb_jax.store.root import Store
 
+REPAIR = ".repair"  # as in root, which imports this module
 _SPLIT_CURE = "embed the task again: vectors are kept, and the index is written anew"
 
 
 def verify_store(store: Store) -> list[Fault]:
     """Faults of every element of a store."""
-    faults = []
-    keys = store.keys()
+    faults, keys = [], store.keys()
     for key in keys:
         faults += verify_element(store.path, key)
-    return faults
+    return faults + interrupted_repairs(store.path)
+
+
+def interrupted_repairs(root: Place) -> list[Fault]:
+    """What a repair left that was killed."""
+    return [
+        Fault(
+            f"{REPAIR}/{key}",
+            "a repair of this element was interrupted" + ("" if is_there(root, key) else "; the element is set aside"),
+            "run `geneb verify --repair` again: it finishes, or begins anew from what there was",
+        )
+        for key in places.folders(root / REPAIR)
+    ]
+
+
+def is_there(root: Place, key: str) -> bool:
+    """Whether a store has a folder of this name."""
+    return key in places.folders(root)
 
 
 def verify_element(root: Place, key: str) -> list[Fault]:
