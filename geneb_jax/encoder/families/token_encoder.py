@@ -75,6 +75,9 @@ class TokenEncoder:
         self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
         self._replicas = hf_model.replicate(network.model.to(self._devices[0]), self._devices, compiled=False)
         self._widths = self._find_widths()
+        # a folder that holds something else does not go by the model's name alone
+        is_it = self._widths[-1] == entry.width
+        self._name = entry.display if is_it else f"{entry.display}@{source.name}"
         self._views: tuple[_View, ...] = (
             self._view(str(values["layer"]), str(values["pooling"] or self._preset.pooling)),
         )
@@ -353,7 +356,7 @@ class TokenEncoder:
             index,
             pooling,
             EncoderInfo(
-                name=display_name(self._entry.display, self._family.options, asked),
+                name=display_name(self._name, self._family.options, asked),
                 family=self._entry.family,
                 revision=self._source.revision,
                 width=self._widths[-1 if index is None else index],
