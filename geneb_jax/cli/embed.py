@@ -136,6 +136,11 @@ def show(done: list[ViewsReport]) -> None:
     )
     for each in done:
         console.print(_timing(each.reports[0]), style="dim", markup=False)
+        checks = list(dict.fromkeys(report.checks for report in each.reports if report.checks))
+        if checks:
+            # views differ in what is reported only: those that failed were left out
+            rest = f"; the other {len(each.reports) - 1} views passed too" if len(each.reports) > 1 else ""
+            console.print(f"its checks: {checks[0]}{rest}", style="dim", markup=False)
     _show_notes(done)
     console.print(f"stored in {done[0].reports[0].store}", markup=False)
 

@@ -101,7 +101,8 @@ def _encoder_record(info: EncoderInfo, report: CheckReport | None) -> dict[str, 
     record: dict[str, Any] = {"name": info.name, **info.identity(), "digest": info.digest}
     if report is not None:
         record["checks"] = [
-            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed} for c in report.checks
+            {"name": c.name, "measured": c.measured, "bound": c.bound, "passed": c.passed, "required": c.required}
+            for c in report.checks
         ]
     return record
 
@@ -154,7 +155,13 @@ def _print_encoder(info: EncoderInfo, report: CheckReport | None) -> None:
     click.echo("\nThe identity is a digest of all of the above but the name: equal identity, equal vectors.")
     if report is not None:
         click.echo()
-        checks = [(c.name, "ok" if c.passed else "FAILED", c.measured, c.bound) for c in report.checks]
+        excused = {c.name: "as recorded" for c in report.excused}
+        checks = [
+            (c.name, "ok" if c.passed else excused.get(c.name, "FAILED"), c.measured, c.bound)
+            if c.required
+            else (c.name, "reported", c.measured, "nothing")
+            for c in report.checks
+        ]
         print_table(("check", "result", "measured", "needed"), checks, wrap=(2,))
 
 

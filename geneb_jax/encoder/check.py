@@ -1,4 +1,12 @@
-"""Checks that an encoder passes before its vectors count. They fail closed: no evidence is a failure."""
+"""Checks that an encoder passes before its vectors count. They fail closed: no evidence is a failure.
+
+Three findings are reported and not held against an encoder: what lower case, N and the other strand do to a vector.
+An encoder that promises one of them, in an attribute ``promises`` with names out of `PROMISES`, is held to it; that
+a sequence with N gets a finite vector at all is asked of every encoder.
+
+What a reference preset does is somebody else's definition. Where it lets the vectors depend on their batch, it runs
+only if its settings name a defect, which then stands in the store and in every record.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.info import Encoder
-from geneb_jax.errors import EncoderError, UsageError
+from geneb_jax.errors import EncoderError, GenebError, UsageError
 
 # Largest relative difference ||a - b|| / ||b|| between two vectors of one sequence. Batching reorders sums:
 # some 1e-6 in float32 after tens of layers, and 2^13 and 2^16 times the rounding in half precision.
@@ -17,16 +25,27 @@ TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 5e-2}
 _DISTINCT = 1e-6  # below this relative spread, vectors of different sequences count as one constant
 _MOST_ALONE = 8  # sequences that are encoded one by one
 
+PROMISES = ("lower case", "strand")
+"""Lower case is read as upper case; a sequence and its reverse complement have one vector."""
+
+# what a reference preset with a named defect may fail: the vector depends on its batch
+_EXCUSED = frozenset({"alone", "order", "longer"})
+_COMPLEMENT = str.maketrans("ACGTUacgtu", "TGCAAtgcaa")
+
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what it asks, the measured value, the bound it is held to."""
+    """One check: what it asks, the measured value, the bound it is held to.
+
+    ``required`` is False for a finding that is only reported.
+    """
 
     name: str
     question: str
     measured: str
     bound: str
     passed: bool
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,27 +54,56 @@ class CheckReport:
 
     encoder: str
     checks: tuple[Check, ...]
+    is_reference: bool = False
+    defect: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+        """Whether every required check passed, or failed by a reference preset's named defect."""
+        return not self.failed
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that did not pass."""
-        return tuple(check for check in self.checks if not check.passed)
+        """The required checks that did not pass and are not excused."""
+        excused = _EXCUSED if self.is_reference and self.defect else frozenset()
+        return tuple(c for c in self.checks if c.required and not c.passed and c.name not in excused)
+
+    @property
+    def excused(self) -> tuple[Check, ...]:
+        """The required checks that did not pass, as the defect named in the settings says."""
+        failed = self.failed
+        return tuple(c for c in self.checks if c.required and not c.passed and c not in failed)
+
+    def summary(self) -> str:
+        """One line: how many checks passed, what was excused, and what was found."""
+        required = [c for c in self.checks if c.required]
+        count = sum(c.passed for c in required)
+        parts = [f"{count} checks passed" if count == len(required) else f"{count} of {len(required)} checks passed"]
+        if self.failed:
+            parts.append(f"FAILED: {', '.join(c.name for c in self.failed)}")
+        if self.excused:
+            parts.append(f"not {', '.join(c.name for c in self.excused)}, as recorded: {self.defect}")
+        parts += [f"{c.name}: {c.measured}" for c in self.checks if not c.required]
+        return "; ".join(parts)
 
     def raise_if_failed(self) -> None:
         """Raise EncoderError that names each failed check and what was measured."""
+        if (error := self.error) is not None:
+            raise error
+
+    @property
+    def error(self) -> EncoderError | None:
+        """The error of `raise_if_failed`; None where nothing failed."""
         if self.passed:
-            return
+            return None
         lines = "; ".join(f"{c.name}: {c.question} measured {c.measured}, needs {c.bound}" for c in self.failed)
         names = {c.name for c in self.failed}
         cure = "its scores would not be reproducible; mend the encoder"
-        if names & {"alone", "longer"}:
+        if self.is_reference and names <= _EXCUSED:
+            cure = "name the defect in the preset's settings, so that every record carries it; or preset=normalized"
+        elif names & {"alone", "longer"}:
             cure = "neighbours leak into the vectors, usually through padding: mask it (hf: add padding=false)"
-        raise EncoderError(f"the encoder fails its checks: {lines}", where=f"encoder {self.encoder}", cure=cure)
+        return EncoderError(f"the encoder fails its checks: {lines}", where=f"encoder {self.encoder}", cure=cure)
 
 
 def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
@@ -85,8 +133,14 @@ def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
             getattr(batch, "dtype", None) == np.float32,
         ),
     ]
+
+    def report() -> CheckReport:
+        defect = info.settings.get("defect")
+        is_reference = info.settings.get("preset") == "reference"
+        return CheckReport(info.name, tuple(checks), is_reference, str(defect) if defect else None)
+
     if not all(check.passed for check in checks):
-        return CheckReport(info.name, tuple(checks))  # the others would compare unlike arrays
+        return report()  # the others would compare unlike arrays
     bad = int(np.size(batch) - np.isfinite(batch).sum())
     checks.append(
         _check("finite", "are all numbers finite?", f"{bad} NaN or infinite", "0", bad == 0),
@@ -131,7 +185,47 @@ def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
             tolerance,
             lambda: encoder.encode([neighbours[0], *chosen, neighbours[1]])[1:-1],
         )
-    return CheckReport(info.name, tuple(checks))
+        checks += _letters(encoder, chosen, batch, tolerance)
+    return report()
+
+
+def _letters(encoder: Encoder, chosen: list[str], batch: NumpyFloat, tolerance: float) -> list[Check]:
+    """What N, lower case and the other strand do to the vectors. Every question is one call, in a fixed order."""
+    promises = frozenset(getattr(encoder, "promises", ()))
+    checks = []
+    found, error = _try(encoder, [_with_n(s) for s in chosen], batch)
+    finite = found is not None and bool(np.isfinite(found).all())
+    change = "" if found is None else f"relative difference {_difference(found, batch):.1e}"
+    checks.append(_check("N", "does a sequence with N get a finite vector?", error or change, "finite", finite))
+    for name, question, other in (
+        ("lower case", "is lower case read as upper case?", [s.lower() for s in chosen]),
+        ("strand", "does the reverse complement get the same vector?", [_turned(s) for s in chosen]),
+    ):
+        found, error = _try(encoder, other, batch)
+        value = float("nan") if found is None else _difference(found, batch)
+        measured = error or ("the same" if value <= tolerance else f"relative difference {value:.1e}")
+        passed = value <= tolerance
+        checks.append(Check(name, question, measured, f"at most {tolerance:.0e}", passed, name in promises))
+    return checks
+
+
+def _try(encoder: Encoder, sequences: list[str], batch: NumpyFloat) -> tuple[NumpyFloat | None, str]:
+    """The vectors, or why there are none."""
+    try:
+        found = encoder.encode(sequences)
+    except Exception as error:  # a class of the user's own can fail in any way
+        what = error.what if isinstance(error, GenebError) else f"{type(error).__name__}: {error}"
+        return None, f"refused: {what}"
+    return (found, "") if found.shape == batch.shape else (None, f"an array of shape {found.shape}")
+
+
+def _with_n(sequence: str) -> str:
+    middle = len(sequence) // 2
+    return f"{sequence[:middle]}N{sequence[middle + 1 :]}"
+
+
+def _turned(sequence: str) -> str:
+    return sequence.translate(_COMPLEMENT)[::-1]
 
 
 def _choose(sequences: Sequence[str]) -> list[str]:

@@ -42,6 +42,7 @@ class CustomEncoder:
         self._inner = inner
         self._where = where
         self.info = info
+        self.promises = tuple(getattr(inner, "promises", ()))  # `geneb_jax.encoder.check`
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
         """float32 ``(n, width)``. Raises EncoderError where the class fails or returns something else."""

@@ -30,6 +30,7 @@ class KmerEncoder:
         self._k = k
         self._counts = counts
         self._column, width = _columns(k, canonical=canonical)
+        self.promises = ("lower case", "strand") if canonical else ("lower case",)
         self.info = EncoderInfo(
             name=display_name(f"kmer:{k}", KMER.options, {"counts": counts, "canonical": canonical}),
             family="kmer",

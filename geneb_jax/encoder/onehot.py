@@ -27,6 +27,8 @@ _WEIGHT_OF_MARGIN = {"left": 0.0, "center": 0.5, "right": 1.0}
 class OneHotEncoder:
     """Flattened one-hot letters at a fixed number of positions; see the module's text."""
 
+    promises = ("lower case",)
+
     def __init__(self, length: int = DEFAULT_LENGTH, *, align: str = "center", ambiguous: str = "fraction") -> None:
         self._length = length
         self._share = _WEIGHT_OF_MARGIN[align]

@@ -82,6 +82,8 @@ def _rms_norm(h: jax.Array) -> jax.Array:
 class RandomConvEncoder:
     """The network with weights from a seed; they are drawn on first use."""
 
+    promises = ("lower case",)
+
     def __init__(self, width: int, *, seed: int = 0) -> None:
         self._width, self._seed = width, seed
         self._forward: Callable[[NumpyFloat, NumpyFloat], jax.Array] | None = None

@@ -101,6 +101,7 @@ class _Plain:
         self._encoder = encoder
         self.views = encoder.views if isinstance(encoder, ViewEncoder) else (encoder.info,)
         self.budget = Budget()
+        self.promises = tuple(getattr(encoder, "promises", ()))  # `geneb_jax.encoder.check`
 
     def encode_views(self, sequences: Sequence[str]) -> list[NumpyFloat]:
         return self.compute(self.prepare(sequences))

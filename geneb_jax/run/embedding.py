@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.check import CheckReport
 from geneb_jax.encoder.info import Encoder, EncoderInfo
 from geneb_jax.encoder.views import StagedEncoder, ViewEncoder, staged
 from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError, StoreError
-from geneb_jax.run.embedding_checks import Drift, failing_views, measure_drift
+from geneb_jax.run.embedding_checks import Drift, check_views, measure_drift
 from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
@@ -35,6 +36,7 @@ class EmbedReport:
     the store already and ``embedded_now`` were not. ``seconds`` is wall time per phase (read, check, tokenize,
     encode, write), where tokenize and write are only what the vectors had to wait for; ``behind`` is how long
     these two were busy in their own threads. ``views`` vectors shared the pass, and with it these times.
+    ``checks`` says in one line what the encoder's checks found, where they ran.
     ``halvings`` counts how often memory ran out and batches were halved; ``drift`` is that of half precision.
     ``non_finite`` counts this suite's sequences whose vector holds NaN or infinities, ``bad_tasks`` names the
     tasks they belong to.
@@ -59,6 +61,7 @@ class EmbedReport:
     views: int = 1
     halvings: int = 0
     drift: Drift | None = None
+    checks: str | None = None
 
     @property
     def saved_by_dedupe(self) -> int:
@@ -170,12 +173,14 @@ def embed_views(
                 _require_room(
                     store_path, sum(_BYTES[m.dtype] * m.width * n for m, n in zip(manifests, lacking, strict=True))
                 )
+        checked: list[CheckReport] = []
         failed: dict[int, EncoderError] = {}
         notes: list[str] = []
         drifts: tuple[Drift | None, ...] = (None,) * len(manifests)
         if check and any(lacking):
             with clock.phase("check"):
-                failed = failing_views(engine, encoder, read.sequences)
+                checked = check_views(engine, encoder, read.sequences)
+                failed = {number: error for number, one in enumerate(checked) if (error := one.error) is not None}
                 if len(failed) == len(manifests):
                     raise failed[0]
                 drifts, note = measure_drift(engine, encoder, read.sequences)
@@ -216,6 +221,7 @@ def embed_views(
                     views=len(views),
                     halvings=engine.budget.halvings,
                     drift=drift,
+                    checks=checked[number].summary() if checked else None,
                 )
             )
         return ViewsReport(

@@ -10,9 +10,9 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import free_memory, is_out_of_memory
+from geneb_jax.encoder.check import CheckReport
 from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.views import StagedEncoder
-from geneb_jax.errors import EncoderError
 
 CHECKED = 8
 DRIFT_SAMPLE = 32
@@ -50,25 +50,22 @@ def spread(sequences: Sequence[str], count: int) -> list[str]:
     return [ordered[i] for i in places]
 
 
-def failing_views(encoder: StagedEncoder, alone: Any, sequences: Sequence[str]) -> dict[int, EncoderError]:
-    """The views that fail their checks, with the reason. ``alone`` is the encoder as it was given.
+def check_views(encoder: StagedEncoder, alone: Any, sequences: Sequence[str]) -> list[CheckReport]:
+    """The checks of every view, all on the same calls of the model. ``alone`` is the encoder as it was given.
 
-    All views are checked on the same calls of the model.
+    Empty where there is one sequence only, which can be compared with nothing.
     """
     from geneb_jax.encoder import check_encoder
 
     chosen = spread(sequences, CHECKED)
-    if len(chosen) < 2:  # one sequence alone can be compared with nothing
-        return {}
+    if len(chosen) < 2:
+        return []
     tape: list[tuple[list[str], list[NumpyFloat]]] = []
-    failed = {}
+    reports = []
     for number in range(len(encoder.views)):
         one = alone if len(encoder.views) == 1 and hasattr(alone, "encode") else _OneView(alone, encoder, number, tape)
-        try:
-            check_encoder(one, chosen).raise_if_failed()
-        except EncoderError as error:
-            failed[number] = error
-    return failed
+        reports.append(check_encoder(one, chosen))
+    return reports
 
 
 class _OneView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geneb_jax.encoder import EncoderInfo, check_encoder
+from geneb_jax.encoder import EncoderInfo, check_encoder, load_encoder
 from geneb_jax.errors import EncoderError, UsageError
 
 SEQUENCES = ["ACGT" * n + "GGA" * (n % 3) for n in range(2, 9)]
@@ -76,7 +76,7 @@ class FirstRowOnly(Sound):
     [
         (TooWide, {"width"}),
         (Doubles, {"dtype"}),
-        (NotFinite, {"finite", "not constant", "deterministic", "alone", "order", "longer"}),
+        (NotFinite, {"finite", "not constant", "deterministic", "alone", "order", "longer", "N"}),
         (Constant, {"not constant"}),
         (Noisy, {"deterministic", "alone", "order", "longer"}),
         (BatchCentred, {"alone", "longer"}),
@@ -101,7 +101,10 @@ def test_a_sound_encoder_passes():
     report.raise_if_failed()
     assert [check.name for check in report.checks] == [
         "width", "dtype", "finite", "not constant", "deterministic", "alone", "order", "longer",
+        "N", "lower case", "strand",
     ]  # fmt: skip
+    assert [check.name for check in report.checks if not check.required] == ["lower case", "strand"]
+    assert report.summary().startswith("9 checks passed; lower case: relative difference 1.0e+00; strand: ")
 
 
 def test_half_precision_is_held_to_its_own_bound():
@@ -120,3 +123,46 @@ def test_half_precision_is_held_to_its_own_bound():
 def test_one_sequence_is_no_evidence():
     with pytest.raises(UsageError, match="two different sequences"):
         check_encoder(Sound(), ["ACGT", "ACGT"])
+
+
+def test_a_promise_is_held_to():
+    class Promising(Sound):
+        promises = ("lower case", "strand")
+
+    assert {c.name for c in check_encoder(Promising(), SEQUENCES).failed} == {"lower case", "strand"}
+    for spec in ("kmer:3,canonical=true", "kmer:3", "onehot:20", "random-conv:8"):
+        check_encoder(load_encoder(spec), SEQUENCES).raise_if_failed()
+
+
+def test_a_sequence_with_n_needs_a_vector():
+    class Strict(Sound):
+        def encode(self, sequences):
+            if any(set(s) - set("ACGT") for s in sequences):
+                raise KeyError("N")
+            return super().encode(sequences)
+
+    report = check_encoder(Strict(), SEQUENCES)
+    assert {c.name for c in report.failed} == {"N"}
+    assert "refused: KeyError" in report.failed[0].measured
+
+
+@pytest.mark.parametrize(
+    ("encoder", "preset", "defect", "passes"),
+    [
+        (PaddingCounted, "reference", "padding is counted", True),
+        (PaddingCounted, "reference", None, False),
+        (PaddingCounted, "normalized", "padding is counted", False),
+        (NotFinite, "reference", "padding is counted", False),
+        (Noisy, "reference", "padding is counted", False),
+    ],
+)
+def test_a_reference_preset_runs_with_its_defect_named(encoder, preset, defect, passes):
+    class Preset(encoder):
+        info = EncoderInfo("preset", "test", "1", 4, {"preset": preset, "defect": defect})
+
+    report = check_encoder(Preset(), SEQUENCES)
+    assert report.passed == (report.error is None) == passes
+    if passes:
+        assert "not alone, longer, as recorded: padding is counted" in report.summary()
+    elif defect is None:
+        assert "name the defect" in report.error.cure

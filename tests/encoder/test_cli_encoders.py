@@ -53,7 +53,7 @@ def test_json_of_all_kinds_and_of_one_encoder(geneb):
     assert [model["model"] for model in listed["models"]] == list(registry())
     record = json.loads(geneb("kmer:3,counts=true", "--json", "--check")[1])
     assert (record["width"], record["settings"]["counts"]) == (64, True)
-    assert all(check["passed"] for check in record["checks"])
+    assert all(check["passed"] or not check["required"] for check in record["checks"])
 
 
 def test_filters_list_models_alone(geneb):

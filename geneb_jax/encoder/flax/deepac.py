@@ -85,6 +85,8 @@ def _both_strands(conv: nnx.Conv, x: jax.Array) -> jax.Array:
 class DeePaCEncoder:
     """The second dense layer of reads of 250 bases."""
 
+    promises = ("lower case",)
+
     def __init__(self, definition: Any, state: Any, info: EncoderInfo, *, overflow: str, where: str) -> None:
         self.info = info
         self._state, self._overflow, self._where = state, overflow, where

@@ -142,6 +142,8 @@ class SpliceNetwork(nnx.Module):
 class SpliceEncoder:
     """One or several networks of the layout, pooled over the bases of a sequence, side by side."""
 
+    promises = ("lower case",)
+
     def __init__(
         self, networks: Sequence[tuple[Layout, dict[str, NumpyFloat]]], info: EncoderInfo, *, pooling: str
     ) -> None:
