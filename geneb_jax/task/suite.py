@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from geneb_jax.errors import MissingDataError, UsageError, unknown_name
+from geneb_jax.task.control import control_suite, split_name
 from geneb_jax.task.info import Suite
 
 BUILT_IN: Final = ("geneb", "quickstart")
@@ -17,10 +18,13 @@ def load_suite(name_or_path: str | os.PathLike[str], *, data: Path | None = None
 
     ``data`` is a folder of local files for ``geneb`` (else ``GENEB_DATA``, else the pinned hub dataset);
     ``offline`` keeps the hub loader to its cache. A folder called like a built-in suite is meant with
-    ``./`` in front. No sequence is read before `Suite.load`. Raises UnknownNameError, UsageError, DataError
-    or MissingDataError.
+    ``./`` in front. ``NAME~labels``, ``NAME~mono`` and ``NAME~di`` are its controls (`geneb_jax.task.control`).
+    No sequence is read before `Suite.load`. Raises UnknownNameError, UsageError, DataError or MissingDataError.
     """
     name = os.fspath(name_or_path)
+    real, control = split_name(name)
+    if control is not None and not Path(name).exists():
+        return control_suite(load_suite(real, data=data, offline=offline), control)
     if name == "geneb":
         from geneb_jax.task.geneb import geneb_suite
 
