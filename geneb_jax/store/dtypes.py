@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from geneb_jax.errors import StoreError, UsageError
 
@@ -25,6 +25,20 @@ def check_dtype(dtype: str) -> str:
     if dtype not in STORED:
         raise UsageError(f"vectors cannot be stored as {dtype!r}", cure=f"choose one of {', '.join(STORED)}")
     return dtype
+
+
+def check_vectors(vectors: ArrayLike, shape: tuple[int, int], dtype: str, where: str) -> NDArray[Any]:
+    """What an encoder returned, as it is stored. Raises StoreError for another shape or for whole numbers."""
+    array = np.asarray(vectors)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise StoreError(f"vectors must be floating point numbers, not {array.dtype}", where=where)
+    if array.shape != shape:
+        raise StoreError(
+            f"{shape[0]} sequences need vectors of shape {shape}, not {array.shape}",
+            where=where,
+            cure="the encoder returned another width or number of rows than its manifest declares",
+        )
+    return to_stored(array, dtype, where)
 
 
 def to_stored(vectors: NDArray[Any], dtype: str, where: str) -> NDArray[Any]:

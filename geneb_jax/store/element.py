@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,7 @@ class EmbeddingStore:
         self.root = root
         self.key = key
         self._lock = lock
-        self._stamp = _stamp(root / key)
+        self._stamp = places.stamp(root / key)
         self.manifest = read_manifest(root, key)
         # the vectors first: a writer publishes digests before vectors, so these digests are at least as many
         self._vectors = arrays.open_array(root, f"{key}/embeddings", "embeddings")
@@ -159,30 +160,31 @@ class EmbeddingStore:
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` as they are stored: see `geneb_jax.store.dtypes`."""
-        block = arrays.read_rows(self.root, self._vectors, start, stop)
-        self._require_same()
-        return block
+        with self._steady():
+            return arrays.read_rows(self.root, self._vectors, start, stop)
 
     def digests(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """SHA-256 of the sequences of rows ``start`` to ``stop``, (n, 32)."""
-        block: NDArray[np.uint8] = arrays.read_rows(
-            self.root, self._digests, start, self.num_rows if stop is None else stop
-        )
-        self._require_same()
-        return block
+        with self._steady():
+            block: NDArray[np.uint8] = arrays.read_rows(
+                self.root, self._digests, start, self.num_rows if stop is None else stop
+            )
+            return block
 
     def _gather(self, wanted: NDArray[Any]) -> NDArray[np.float32]:
         out = chunks.empty((len(wanted), self.width), np.dtype(np.float32))
-        arrays.gather_rows(self.root, self._vectors, wanted, out, lambda block: dtypes.from_stored(block, self.dtype))
-        self._require_same()
+        with self._steady():
+            arrays.gather_rows(
+                self.root, self._vectors, wanted, out, lambda block: dtypes.from_stored(block, self.dtype)
+            )
         return out
 
     def stored_at(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The rows of these numbers as they are stored."""
         out = chunks.empty((len(rows), self.width), self._vectors.dtype)
         if len(rows):
-            arrays.gather_rows(self.root, self._vectors, rows, out, lambda block: block)
-        self._require_same()
+            with self._steady():
+                arrays.gather_rows(self.root, self._vectors, rows, out, lambda block: block)
         return out
 
     def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -211,9 +213,18 @@ class EmbeddingStore:
         self._splits = fresh._splits
         return self.num_rows - before
 
+    @contextmanager
+    def _steady(self) -> Iterator[None]:
+        """Reading that counts only if, after it, the element under this name is still the one that was opened."""
+        try:
+            yield
+        except StoreError:
+            self._require_same()
+            raise
+        self._require_same()
+
     def _require_same(self) -> None:
-        # after the reading: what was found under this name until now is then what was opened
-        if self._lock is None and _stamp(self.root / self.key) != self._stamp:
+        if self._lock is None and places.stamp(self.root / self.key) != self._stamp:
             raise self._replaced()
 
     def _replaced(self) -> StoreError:
@@ -232,7 +243,7 @@ class EmbeddingStore:
         repeated or stored sequence, a full disk, or a store opened for reading; nothing is added then.
         """
         self._require_writer()
-        block = self._checked(sequences, vectors)
+        block = dtypes.check_vectors(vectors, (len(sequences), self.width), self.dtype, str(self.path))
         digests = digest_sequences(sequences)
         self._refuse_repeats(sequences, digests)
         self.append_stored(digests, block)
@@ -295,7 +306,8 @@ class EmbeddingStore:
         """The index of one split. Raises StoreError when damaged or absent, UnknownNameError for its task."""
         entry = splits.find(self._entries(), task_id, split, self.path)
         try:
-            index = splits.read(self.root, self.key, entry)
+            with self._steady():
+                return splits.read(self.root, self.key, entry)
         except StoreError as error:
             if entry.folder in splits.folders(self.root, self.key):
                 raise
@@ -304,8 +316,6 @@ class EmbeddingStore:
                 where=str(self.path),
                 cure="`refresh` the reader, or open the store again",
             ) from error
-        self._require_same()
-        return index
 
     def split_names(self, task_id: str) -> list[str]:
         """Names of the finished splits of a task; empty when it has none."""
@@ -339,18 +349,6 @@ class EmbeddingStore:
                 where=str(self.path),
                 cure='open the store with mode "a"',
             )
-
-    def _checked(self, sequences: Sequence[str], vectors: ArrayLike) -> NDArray[Any]:
-        array = np.asarray(vectors)
-        if not np.issubdtype(array.dtype, np.floating):
-            raise StoreError(f"vectors must be floating point numbers, not {array.dtype}", where=str(self.path))
-        if array.shape != (len(sequences), self.width):
-            raise StoreError(
-                f"{len(sequences)} sequences need vectors of shape {(len(sequences), self.width)}, not {array.shape}",
-                where=str(self.path),
-                cure="the encoder returned another width or number of rows than its manifest declares",
-            )
-        return dtypes.to_stored(array, self.dtype, str(self.path))
 
     def _refuse_repeats(self, sequences: Sequence[str], digests: NDArray[np.uint8]) -> None:
         again = repeated(digests)
@@ -390,14 +388,3 @@ def _append(root: Path, array: arrays.Array, more: arrays.Array, block: NDArray[
 
 def _commit(block: NDArray[Any], digests: NDArray[np.uint8], dtype: str) -> Commit:
     return Commit(len(block), sha256(block), sha256(digests), to_ranges(dtypes.non_finite(block, dtype)))
-
-
-def _stamp(folder: Place) -> tuple[int, int] | None:
-    """What tells an element's folder from one that took its place; commits leave it as it is."""
-    if not isinstance(folder, Path):
-        return None
-    try:
-        status = (folder / "zarr.json").stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -88,7 +88,7 @@ def test_a_changed_file_is_refused_and_nothing_is_imported(tmp_path, toy, fill_s
     whole = file.read_bytes()
     at = whole.index(toy[2][20:22].tobytes())  # in the middle of the vectors
     file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-    with pytest.raises(StoreError, match="is not what was exported|cannot be read to its end"):
+    with pytest.raises(StoreError, match=r"is not what was exported|cannot be read to its end"):
         import_file(out, tmp_path / "to")
     file.write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(StoreError, match="damaged"):
