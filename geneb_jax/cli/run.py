@@ -27,6 +27,9 @@ from geneb_jax.errors import ExitCode
               help="Run directory; an interrupted one is continued.")  # fmt: skip
 @click.option("--store", type=click.Path(path_type=Path), metavar="STORE",
               help="Where the embeddings are kept. Default: RUN/store.")  # fmt: skip
+@click.option("--control", type=click.Choice(["labels", "mono", "di"]),
+              help="Destroy what could be learned, to see what scores are worth: training labels shuffled; letters of "
+              "every sequence shuffled; the same with dinucleotide counts kept. --key picks the shuffle.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--trust-remote-code", is_flag=True,
               help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
@@ -38,6 +41,7 @@ def command(
     patterns: tuple[str, ...],
     out: Path,
     store: Path | None,
+    control: str | None,
     offline: bool,
     trust_remote_code: bool,
     as_json: bool,
@@ -49,16 +53,21 @@ def command(
     encoder go behind its name, as in kmer:6,counts=true.
     """
     from geneb_jax.run.whole import embed_and_probe
-    from geneb_jax.task import load_suite
+    from geneb_jax.task import Control, control_suite, load_suite
 
     arguments = probe_arguments(**probes)
     suite = load_suite(suite_name, data=data, offline=offline)
+    tasks = split_list(patterns)
+    if control is not None:
+        chosen = Control(control, arguments["key"])
+        tasks = [chosen.name(task) for task in suite.select(tasks).ids] if tasks else []
+        suite = control_suite(suite, chosen)
     result = embed_and_probe(
         encoders,
         suite,
         out,
         store=store,
-        tasks=split_list(patterns),
+        tasks=tasks,
         **arguments,
         progress=not as_json,
         command=typed_command(),

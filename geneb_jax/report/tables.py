@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geneb_jax.report.layout import Column, number_range, packed, share, value
+from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
 from geneb_jax.run.presets import defect_of, preset_of
@@ -82,7 +83,7 @@ def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc",
     few = [r for r in board.regimes if r != "full"]
     if few:
         to.print("In the few-shot regimes a score is the mean over random draws, ± the standard deviation over draws.")
-    for line in partial_lines(board):
+    for line in (*control_lines(run), *partial_lines(board)):
         to.print(Text(line, style="yellow"))
     for regime in board.regimes:
         to.print()
@@ -125,6 +126,7 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
         "suite": {"name": run.meta.suite.name, "version": run.meta.suite.version},
         "settings": run.meta.settings.model_dump(),
         "partial": partial_lines(board),
+        "control": control_sentence(run.meta.suite.name),
         "missing": {f"{board.name(s)}": list(m) for s, m in _missing(board).items() if m},
         "aggregates": [
             {
@@ -173,6 +175,12 @@ def _choice_json(found: Aggregate | TaskScore) -> dict[str, Any]:
         "C_chosen": {f"{C:g}": n for C, n in found.chosen.items()} if free else None,
         "C_default": found.num_default if free else None,
     }
+
+
+def control_lines(run: Run) -> list[str]:
+    """What must be said beside every score of a control."""
+    done = control_sentence(run.meta.suite.name)
+    return [f"Control: {done}. These are no scores of the encoders, but what real ones must exceed."] if done else []
 
 
 def partial_lines(board: Board) -> list[str]:

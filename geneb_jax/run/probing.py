@@ -16,6 +16,7 @@ from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.regime import GENEB_REGIMES, Regime
 from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
+from geneb_jax.run.controls import control_of
 from geneb_jax.run.directory import Run, RunWriter, finish
 from geneb_jax.run.engines import ENGINES, SOLVERS, Engine, Solver
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
@@ -361,6 +362,7 @@ class _Worker:
             encoder_digest=pair.digest,
             preset=preset_of(manifest.settings),
             defect=defect_of(manifest.settings),
+            control=control_of(pair.info.id),
             suite=self.suite.name,
             suite_version=self.suite.version,
             task=pair.info.id,

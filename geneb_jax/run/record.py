@@ -35,6 +35,11 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
         "rule of a registry model: normalized, or reference (GENEB's own extractor); null for encoders without presets",
     ),
     "defect": ("string", "what is known to be wrong with the rule that made the vectors; null where nothing is"),
+    "control": (
+        "string",
+        "what was destroyed on purpose: labels, mono or di (geneb_jax.task.control), with -KEY where the key is not 0; "
+        "null for real scores",
+    ),
     "suite": ("string", "name of the suite"),
     "suite_version": ("string", "version of the suite"),
     "task": ("string", "id of the task in the suite"),
@@ -122,6 +127,7 @@ class Record:
     n_held_out: int | None = None
     preset: str | None = None
     defect: str | None = None
+    control: str | None = None
 
     def __post_init__(self) -> None:
         for name in _FLOATS:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from geneb_jax.run.controls import require_one_control
 from geneb_jax.run.presets import require_one_preset
 from geneb_jax.status import Status
 
@@ -129,8 +130,12 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
     """One score per (series, regime, task), in the order in which they first occur in the records.
 
     Raises:
-        UsageError: the records are of both presets of registry models, wherever they were gathered.
+        UsageError: the records are of both presets of registry models, or of a control and of something else, wherever
+            they were gathered.
     """
+    if "control" in records.column_names:
+        sources = dict.fromkeys(zip(records["suite"].to_pylist(), records["control"].to_pylist(), strict=True))
+        require_one_control(sources)
     if "preset" in records.column_names:
         pairs = dict.fromkeys(zip(records["encoder"].to_pylist(), records["preset"].to_pylist(), strict=True))
         require_one_preset(((name, {"preset": preset}) for name, preset in pairs), cure="score each preset on its own")
