@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from geneb_jax.errors import EncoderError
@@ -79,14 +80,16 @@ def run_batches(
 ) -> None:
     """Give every batch of indices into ``lengths`` to one of the workers; ``done`` hears of each that is finished.
 
-    One worker runs in the calling thread; several run in a thread each and take the next batch when they are
-    free. A batch for which memory does not suffice is halved, and so are those after it. Raises EncoderError
-    when it does not suffice for one sequence, and whatever else a worker or ``done`` raises, after all stopped.
+    One worker runs in the calling thread; several run in a thread each, take the next batch when they are free,
+    and share the processor's cores meanwhile. A batch for which memory does not suffice is halved, and so are
+    those after it. Raises EncoderError when it does not suffice for one sequence, and whatever else a worker or
+    ``done`` raises, after all stopped.
     """
     queue = _Queue(deque(batches), lengths, budget, where)
 
-    def serve(work: Work) -> None:
+    def serve(work: Work, threads: int | None = None) -> None:
         try:
+            _set_threads(threads)
             while (batch := queue.take()) is not None:
                 if not _attempt(work, batch):
                     free_memory()
@@ -101,13 +104,35 @@ def run_batches(
     if len(workers) == 1 or len(batches) < 2:
         serve(workers[0])
         return
-    with ThreadPoolExecutor(len(workers), thread_name_prefix="geneb-device") as pool:
-        futures = [pool.submit(serve, work) for work in workers]
+    threads = _count_threads()
+    share = None if threads is None else max(1, threads // len(workers))
+    with _threads_restored(threads), ThreadPoolExecutor(len(workers), thread_name_prefix="geneb-device") as pool:
+        futures = [pool.submit(serve, work, share) for work in workers]
         try:
             for future in futures:
                 future.result()
         finally:
             queue.stopped = True
+
+
+def _count_threads() -> int | None:
+    """Threads that torch spreads one operation over; None where torch is not in use."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
+
+
+def _set_threads(count: int | None) -> None:
+    # in each worker: OpenMP keeps this number by thread, and other libraries for the process
+    if count is not None:
+        sys.modules["torch"].set_num_threads(count)
+
+
+@contextmanager
+def _threads_restored(count: int | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _set_threads(count)
 
 
 def _attempt(work: Work, batch: list[int]) -> bool:

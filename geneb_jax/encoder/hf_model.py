@@ -18,6 +18,7 @@ from geneb_jax.errors import EncoderError
 
 # parts of AutoModel classes that stand behind the hidden states and are never read here
 _UNREAD = ("pooler.", "contact_head.")
+_MOST_ON_CPU = 4  # copies of a model, and so batches in memory, on the processor at once
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "merges.txt")
 # position tables of these begin behind the padding index, so they read fewer tokens than they have rows
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "longformer", "esm"})
@@ -126,17 +127,49 @@ def pick_device(device: str, *, where: str) -> str:
 
 
 def pick_devices(text: str, *, where: str) -> list[str]:
-    """Where copies of the model go: ``cuda:0+cuda:1``, or ``all`` CUDA devices. Raises EncoderError."""
-    if text == "all":
-        return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
-    return [pick_device(part, where=where) for part in text.split("+")]
+    """Where copies of the model go: ``cuda:0+cuda:1``, or ``all`` CUDA devices. Raises EncoderError.
+
+    A processor is shared by a few copies: operations on small matrices do not fill several cores, batches do.
+    """
+    if text == "all" and torch.cuda.is_available():
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    devices = [pick_device("cpu" if part == "all" else part, where=where) for part in text.split("+")]
+    return devices * min(_MOST_ON_CPU, torch.get_num_threads()) if devices == ["cpu"] else devices
 
 
 def replicate(model: Any, devices: Sequence[str], *, compiled: bool) -> list[Any]:
-    """The model, which is on the first device, and a copy of it on every further one."""
-    models = [model, *(copy.deepcopy(model).to(device) for device in devices[1:])]
+    """The model, which is on the first device, and a copy of it on every further one.
+
+    Copies on one device share its weights: a forward pass only keeps notes in the modules around them. Where a
+    model cannot be copied so, its users take turns.
+    """
+    models = [model]
+    for device in devices[1:]:
+        if device != devices[0]:
+            models.append(copy.deepcopy(model).to(device))
+            continue
+        try:
+            shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+            models.append(copy.deepcopy(model, shared))
+        except Exception:  # code of others, which may hold anything
+            models[0] = models[0] if isinstance(models[0], _InTurn) else _InTurn(model)
+            models.append(models[0])
     # dynamic: batches differ in both sizes, and one program per size would take longer than it saves
     return [torch.compile(each, dynamic=True) for each in models] if compiled else models
+
+
+class _InTurn:
+    """A model for several threads of which one at a time may use it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._lock = model, threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        with self._lock:
+            return self._model(*args, **keywords)
 
 
 def token_limit(model: Any, tokenizer: Any) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from geneb_jax.encoder import load_encoder
 from geneb_jax.encoder.batching import Budget, is_out_of_memory, run_batches
+from geneb_jax.encoder.hf_model import replicate
 from geneb_jax.encoder.views import SelectsViews, StagedEncoder, ViewEncoder, load_views, staged
 from geneb_jax.errors import EncoderError, UsageError
 
@@ -100,6 +103,52 @@ def test_two_replicas_share_the_batches(bert, monkeypatch):
         load_encoder(f"hf:{bert},device=cpu+cqu")
 
 
+def test_a_processor_gets_copies_that_share_their_weights(bert, monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        encoder = load_encoder(f"hf:{bert},batch_tokens=33,device=cpu")
+        first, *others = encoder._replicas
+        assert len(others) == 2
+        for other in others:
+            assert other is not first
+            assert [p.data_ptr() for p in other.parameters()] == [p.data_ptr() for p in first.parameters()]
+        threads = set()
+        forward = encoder._torch_side.layer_states
+        monkeypatch.setattr(
+            encoder._torch_side, "layer_states", lambda *a: threads.add(torch.get_num_threads()) or forward(*a)
+        )
+        found = encoder.encode(SEQUENCES)
+        assert threads == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found, load_encoder(f"hf:{bert}").encode(SEQUENCES), rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_cannot_be_copied_is_used_in_turn():
+    class Single(torch.nn.Linear):
+        busy = False
+
+        def __deepcopy__(self, memo):
+            raise RuntimeError("no copies")
+
+        def forward(self, x):
+            assert not self.busy
+            self.busy = True
+            time.sleep(0.01)
+            self.busy = False
+            return super().forward(x)
+
+    model = Single(2, 2)
+    one, two = replicate(model, ["cpu", "cpu"], compiled=False)
+    assert one is two
+    assert one.in_features == 2
+    with ThreadPoolExecutor(2) as pool:
+        rows = [row.detach() for row in pool.map(one, [torch.ones(1, 2)] * 4)]
+    assert all(torch.equal(row, rows[0]) for row in rows)
+
+
 class Small:
     """Letter counts, in a device that holds a given number of letters."""
 
@@ -183,7 +232,7 @@ def test_compiled_models_give_the_same_vectors_under_a_name_of_their_own(bert, m
     # the program that torch would make takes a minute; that it is asked for, and used, shows without it
     monkeypatch.setattr(torch, "compile", lambda model, **options: compiled.append(options) or model)
     encoder = load_encoder(f"hf:{bert},compile=true")
-    assert compiled == [{"dynamic": True}]
+    assert compiled == [{"dynamic": True}] * len(encoder._replicas)
     plain = load_encoder(f"hf:{bert}")
     assert json.loads(json.dumps(dict(encoder.info.settings))) == {**plain.info.settings, "compile": True}
     np.testing.assert_array_equal(encoder.encode(SEQUENCES), plain.encode(SEQUENCES))
