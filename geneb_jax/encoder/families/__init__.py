@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 
 from geneb_jax.encoder.families.base import TOKEN_OPTIONS, Family
+from geneb_jax.encoder.families.onehot_rules import BIN_OPTIONS, BINS, ONE_HOT_TOKENS
 from geneb_jax.encoder.families.rules import PACKAGE_RULES, RULES
 from geneb_jax.encoder.info import Encoder
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -27,9 +28,25 @@ def _load_tokens(family: Family, entry: ModelEntry, spec: EncoderSpec, options: 
     return encoder
 
 
+def _load_bins(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
+    module = importlib.import_module("geneb_jax.encoder.families.onehot_models")
+    encoder: Encoder = module.load_bins(family, entry, spec, options)
+    return encoder
+
+
+def _load_one_hot(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
+    module = importlib.import_module("geneb_jax.encoder.families.onehot_models")
+    encoder: Encoder = module.load_tokens(family, entry, spec, options)
+    return encoder
+
+
 FAMILIES: dict[str, Family] = {
     key: Family(key, summary, _load_tokens, TOKEN_OPTIONS, rule) for key, (summary, rule) in RULES.items()
 } | {key: Family(key, summary, _load_package, TOKEN_OPTIONS, rule) for key, (summary, rule) in PACKAGE_RULES.items()}
+FAMILIES |= {key: Family(key, rule.summary, _load_bins, BIN_OPTIONS) for key, rule in BINS.items()}
+FAMILIES |= {
+    key: Family(key, summary, _load_one_hot, TOKEN_OPTIONS, rule) for key, (summary, rule) in ONE_HOT_TOKENS.items()
+}
 
 
 def load_model(entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:

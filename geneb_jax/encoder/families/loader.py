@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from geneb_jax.encoder.families.base import FIXED_BY_REFERENCE, Family, Rule
-from geneb_jax.encoder.families.loading import load_network
+from geneb_jax.encoder.families.loading import Network, load_network
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
 from geneb_jax.encoder.hf_files import check_revision
 from geneb_jax.encoder.hf_source import Source, find_source
@@ -15,8 +15,18 @@ from geneb_jax.encoder.spec import EncoderSpec, resolve_options
 from geneb_jax.errors import EncoderError, UsageError
 
 
-def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[str, object]) -> TokenEncoder:
-    """The encoder of a registry model whose files are in the hub's layout. Raises UsageError and EncoderError."""
+def load(
+    family: Family,
+    entry: ModelEntry,
+    spec: EncoderSpec,
+    options: Mapping[str, object],
+    *,
+    adapt: Callable[[Network], Network] | None = None,
+) -> TokenEncoder:
+    """The encoder of a registry model whose files are in the hub's layout; ``adapt`` may change how it is read.
+
+    Raises UsageError and EncoderError.
+    """
     rule = family.rule or Rule()
     where = f"encoder {spec.text!r}"
     values = resolved(family, spec, options)
@@ -29,8 +39,10 @@ def load(family: Family, entry: ModelEntry, spec: EncoderSpec, options: Mapping[
         trust=bool(values["trust_remote_code"]),
         dtype=working_dtype(family, values),
     )
+    if adapt is not None:
+        network = adapt(network)
     encoder = TokenEncoder(entry, family, network, source, values)
-    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"})
+    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"}, adapt=adapt)
     if not values["folder"] and values["layer"] == "last" and encoder.info.width != entry.width:
         raise EncoderError(
             f"the model is {encoder.info.width} wide, and {entry.display} is {entry.width}",

@@ -89,8 +89,13 @@ NEEDS: dict[str, Needs] = {
     "dnabert-s": Needs(f"{HF} einops", (*_BASE, "einops")),
     "caduceus": Needs(_MAMBA, (*_BASE, "mamba_ssm", "causal_conv1d")),
     "evo": Needs(f"{HF} flash-attn   (needs a CUDA GPU)", (*_BASE, "flash_attn")),
-    "enformer": Needs(f"{HF} enformer-pytorch", (*_BASE, "enformer_pytorch")),
-    "space": Needs(f"{HF} enformer-pytorch", (*_BASE, "enformer_pytorch"), "https://github.com/ZhuJiwei111/SPACE"),
+    # enformer-pytorch asks for one old version of transformers, and runs with new ones
+    "enformer": Needs(
+        f"{HF} einops polars pyfaidx && pip install --no-deps enformer-pytorch", (*_BASE, "enformer_pytorch")
+    ),
+    "space": Needs(
+        f"{HF} einops pandas wandb", (*_BASE, "model.modeling_space"), "https://github.com/ZhuJiwei111/SPACE"
+    ),
     "splicebert": Needs(pickle=True),
     "biofm": Needs(f"{HF} git+https://github.com/m42-health/biofm-eval", (*_BASE, "biofm_eval")),
     "dnagpt": Needs(HF, (*_BASE, "dna_gpt"), "https://github.com/TencentAILabHealthcare/DNAGPT", pickle=True),
