@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneb_jax.encoder import Encoder, check_encoder, kmer, load_encoder
-from geneb_jax.encoder.letters import IUPAC
 from geneb_jax.encoder.flax.buckets import bucket_length
+from geneb_jax.encoder.letters import IUPAC
 
 DNA = st.lists(st.text("ACGTNacgtuRU-", max_size=40), max_size=8)
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
