@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "encoder": {"errors", "axes"},
     "store": {"errors", "axes"},
     "run": NUMERICS | DATA | GROUND,
-    "stats": {"metric", "run", "status", "errors"},
+    "stats": {"metric", "run", "status", "errors", "axes", "geneb_kernels"},
     "report": {"stats", "run", "status"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator"},
 }

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("geneb_jax.cli.probe", "Fit and score the probes of one or more stores."),
     "run": ("geneb_jax.cli.run", "Embed, probe and report in one go."),
     "store": ("geneb_jax.cli.store", "Show, merge, copy, export and import stores of embeddings."),
+    "bootstrap": ("geneb_jax.cli.bootstrap", "Intervals for the scores of runs, without fitting again."),
+    "compare": ("geneb_jax.cli.compare", "Which differences between encoders are real: ranks, ties, p-values."),
     "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store; --repair mends it."),
     "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),
 }

@@ -207,3 +207,30 @@ def conclude(run: Run, *, as_json: bool) -> int:
         print_report(run, to)
         to.print(f"Run directory: {run.path}", style="dim", soft_wrap=True)
     return int(ExitCode.SOME_FAILED if run.has_faults else ExitCode.DONE)
+
+
+def resample_options(*, sources: Sequence[str]) -> Callable[[_Command], _Command]:
+    """``--source``, ``--regimes``, ``--metric``, ``--level``, ``--resamples``, ``--seed``, ``--groups``."""
+
+    def decorate(function: _Command) -> _Command:
+        for option in reversed(
+            [
+                click.option("--source", type=click.Choice(sources), default="rows", show_default=True,
+                             help="What is drawn anew: " + ", ".join(sources) + "."),
+                click.option("--regimes", metavar="LIST", help="Only these, such as full,10shot. Default: all."),
+                click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
+                             show_default=True, help="Which score."),
+                click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95,
+                             show_default=True, help="Of the intervals."),
+                click.option("--resamples", type=click.IntRange(min=100), default=10_000, show_default=True,
+                             help="How many."),
+                click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                             help="Of the resamples; the same seed repeats them."),
+                click.option("--groups", type=click.Path(path_type=Path), metavar="CSV",
+                             help="Rows that belong together are drawn together: columns task,row,group."),
+            ]
+        ):  # fmt: skip
+            function = option(function)
+        return function
+
+    return decorate

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geneb_jax.report.layout import Column, number_range, packed, share, value
+from geneb_jax.report.naming import encoder_name, penalty, series_name
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
@@ -56,15 +57,11 @@ class Board:
 
     def name(self, series: Series) -> str:
         """Name of a series: its encoder, and whatever else tells it from the others of this run."""
-        parts = [self.encoder(series)]
-        parts += [series.probe] if len({s.probe for s in self.series}) > 1 else []
-        parts += [f"C={_penalty(series)}"] if len({s.C for s in self.series}) > 1 else []
-        return " ".join(parts)
+        return series_name(series, self.series)
 
     def encoder(self, series: Series) -> str:
         """The encoder's name, with a part of its digest where two of this run share it."""
-        twins = {s.encoder_digest for s in self.series if s.encoder == series.encoder}
-        return series.encoder + (f" #{series.encoder_digest[:6]}" if len(twins) > 1 else "")
+        return encoder_name(series, self.series)
 
 
 def console() -> Console:
@@ -238,7 +235,7 @@ def _headline(board: Board) -> str:
     count = len({s.encoder_digest for s in board.series})
     done = max((a.num_tasks for a in board.aggregates), default=0)
     probes = ", ".join(dict.fromkeys(s.probe for s in board.series))
-    penalties = ", ".join(dict.fromkeys(_penalty(s) for s in board.series))
+    penalties = ", ".join(dict.fromkeys(penalty(s) for s in board.series))
     encoders = f"{count} encoder{'s' * (count != 1)}"
     preset = next(filter(None, (preset_of(e.settings) for e in meta.encoders)), None)
     return (
@@ -280,7 +277,7 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     if len({s.probe for s in board.series}) > 1:
         left.append(Column("probe", [a.series.probe for a in rows]))
     if len({s.C for s in board.series}) > 1 or any(s.C is None for s in board.series):
-        left.append(Column("C", [_penalty(a.series) for a in rows]))
+        left.append(Column("C", [penalty(a.series) for a in rows]))
     return packed(left, columns, width)
 
 
@@ -359,10 +356,6 @@ def _gain(a: Aggregate) -> str:
 def _marks(a: Aggregate) -> str:
     marks = "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
     return marks + _DEFAULT_C * bool(a.num_default)
-
-
-def _penalty(series: Series) -> str:
-    return "auto" if series.C is None else f"{series.C:g}"
 
 
 __all__ = [

@@ -101,6 +101,13 @@ def task_distribution(
     return Distribution(means, values, squares, cubes, lost)
 
 
+def plain_scores(sample: TaskSample, metric: Metric) -> list[float]:
+    """Every unit's score on one task: the mean over its draws."""
+    by_row, layout = columns(sample.truth, sample.predicted, sample.k, metric)
+    lanes, _ = scores(by_row.sum(axis=0, keepdims=True, dtype=np.float64), layout, metric)
+    return [float(lanes[0, list(unit.draws)].mean()) for unit in sample.units]
+
+
 def _summed(by_row: NumpyFloat, sample: TaskSample) -> NumpyFloat:
     """Columns summed over the rows of each group."""
     out = np.zeros((sample.num_groups, by_row.shape[1]), np.float32)

@@ -65,7 +65,7 @@ def p_value(values: NumpyFloat) -> NumpyFloat:
     """
     b = len(values)
     below, above = (values <= 0).sum(axis=0), (values >= 0).sum(axis=0)
-    return np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (b + 1))
+    return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (b + 1)))
 
 
 def holm(p: NumpyFloat) -> NumpyFloat:

@@ -11,13 +11,21 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.stats.aggregate import Metric, Series
-from geneb_jax.stats.bootstrap import RESAMPLES, Distribution, Source, acceleration, task_distribution
+from geneb_jax.stats.bootstrap import (
+    RESAMPLES,
+    Distribution,
+    Source,
+    acceleration,
+    plain_scores,
+    task_distribution,
+    task_resampled,
+)
 from geneb_jax.stats.intervals import Method, interval
 from geneb_jax.stats.samples import TaskSample
 
 Scope = Literal["task", "category", "macro", "micro"]
 
-SMALL: Final = 50
+SMALL: Final = 100
 """Test rows (or groups) below which an interval of a task is marked: its coverage falls short (docs/uncertainty.md)."""
 
 DEGENERATE: Final = 0.01
@@ -81,7 +89,7 @@ def score_intervals(
     num_in_suite: int | None = None,
     metric: Metric = "mcc",
     source: Source = "rows",
-    method: Method = "percentile",
+    method: Method = "bca",
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -133,6 +141,43 @@ def score_intervals(
             found.append(
                 Score(mean.scope, mean.name, series, regime, metric, mean.estimate, float(low), float(high),
                       float(mean.values.std(ddof=1)), mean.num_tasks, mean.num_rows, marks)
+            )  # fmt: skip
+    return found
+
+
+def task_resampled_scores(
+    samples: Sequence[TaskSample] | Callable[[], Iterable[TaskSample]],
+    *,
+    num_in_suite: int | None = None,
+    metric: Metric = "mcc",
+    method: Method = "bca",
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    done: Callable[[TaskSample], None] | None = None,
+) -> list[Score]:
+    """Macro and micro of all units, with intervals from drawing tasks anew and nothing else: would other tasks of these
+    categories say the same? (`geneb_jax.stats.bootstrap.task_resampled`; BCa's acceleration is taken as 0.)"""
+    held: dict[tuple[Series, str], list[tuple[str, str, float, int]]] = {}
+    for sample in samples() if callable(samples) else samples:
+        plain = plain_scores(sample, metric)
+        for unit, estimate in zip(sample.units, plain, strict=True):
+            held.setdefault(unit.name, []).append((sample.task, sample.category, estimate, sample.num_groups))
+        if done is not None:
+            done(sample)
+    found = []
+    for (series, regime), rows in held.items():
+        weights = weights_of((task, category) for task, category, _, _ in rows)
+        column = np.array([estimate for _, _, estimate, _ in rows])[:, None]
+        drawn = task_resampled(column, [category for _, category, _, _ in rows], resamples=resamples, seed=seed)
+        marks = () if num_in_suite is None or len(rows) == num_in_suite else ("partial",)
+        scopes: tuple[Scope, ...] = ("macro", "micro")
+        for scope, values in zip(scopes, drawn, strict=True):
+            estimate = sum(weights[task][scope, scope] * one for task, _, one, _ in rows)
+            low, high = interval(values[:, 0], np.asarray(estimate), level=level, method=method)
+            found.append(
+                Score(scope, scope, series, regime, metric, estimate, float(low), float(high),
+                      float(values.std(ddof=1)), len(rows), sum(size for *_, size in rows), marks)
             )  # fmt: skip
     return found
 

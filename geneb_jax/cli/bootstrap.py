@@ -1,0 +1,67 @@
+"""``geneb bootstrap``: intervals for every score of one or more runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geneb_jax.cli.options import resample_options, split_list
+from geneb_jax.errors import ExitCode
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
+@resample_options(sources=("rows", "draws", "both", "tasks"))
+@click.option("--method", type=click.Choice(("bca", "percentile", "basic")), default="bca", show_default=True,
+              help="Kind of interval.")  # fmt: skip
+@click.option("--scope", "scopes", default="macro,micro,category", show_default=True, metavar="LIST",
+              help="Which scores: macro, micro, category, task.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **resampling: Any) -> int:
+    """Intervals of the scores in RUN…, from the predictions that runs keep; nothing is fitted again.
+
+    What varies is said by --source: the test rows (the same for all encoders), the few-shot draws, both, or the tasks.
+    docs/uncertainty.md explains each and shows how often the intervals hold the truth.
+    """
+    from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.uncertainty import SCOPES, print_scores
+    from geneb_jax.stats.uncertainty import score_intervals, task_resampled_scores
+
+    wanted = check_scopes(scopes, SCOPES)
+    opened = open_runs(runs)
+    samples, done = open_samples(opened, resampling, passes=2, quiet=as_json)
+    settings = {name: resampling[name] for name in ("metric", "level", "resamples", "seed")}
+    size = max(len(run.meta.suite.categories) for run in opened)
+    with done as tick:
+        if resampling["source"] == "tasks":
+            found = task_resampled_scores(samples, num_in_suite=size, method=method, done=tick, **settings)  # type: ignore[arg-type]
+        else:
+            found = score_intervals(
+                samples, num_in_suite=size, source=resampling["source"], method=method, done=tick, **settings  # type: ignore[arg-type]
+            )  # fmt: skip
+    shown = [score for score in found if score.scope in wanted]
+    if as_json:
+        click.echo(json.dumps([asdict(score) for score in shown], indent=2))
+    else:
+        to = console()
+        to.print(METRIC_LINES[resampling["metric"]])
+        what = {"rows": "test rows", "draws": "few-shot draws", "both": "test rows and draws", "tasks": "tasks"}
+        to.print(f"Intervals: {method}, {resampling['resamples']:,} resamples of the {what[resampling['source']]}.")
+        print_scores(shown, to, level=resampling["level"])
+    return int(ExitCode.DONE)
+
+
+def check_scopes(text: str, known: tuple[str, ...]) -> list[str]:
+    """The scopes of a list, in their usual order. Raises UnknownNameError."""
+    from geneb_jax.errors import unknown_name
+
+    asked = split_list(text)
+    for one in asked:
+        if one not in known:
+            raise unknown_name("scope", one, known)
+    return [scope for scope in known if scope in asked]

@@ -1,0 +1,79 @@
+"""What the commands that resample runs share: opening runs, groups of rows, and the progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geneb_jax.axes import NumpyInt
+from geneb_jax.cli.options import split_list
+from geneb_jax.errors import DataError
+
+if TYPE_CHECKING:
+    from geneb_jax.run import Run
+    from geneb_jax.stats.samples import TaskSample
+
+
+def open_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs in these directories."""
+    from geneb_jax.run import Run
+
+    return [Run.open(path) for path in paths]
+
+
+def open_samples(
+    runs: Sequence[Run], resampling: Mapping[str, Any], *, passes: int, quiet: bool
+) -> tuple[Callable[[], Iterable[TaskSample]], AbstractContextManager[Callable[[object], None] | None]]:
+    """A function that goes through the runs' tasks, and a progress bar that counts those that are done."""
+    from geneb_jax.stats.samples import task_samples, tasks_of
+
+    regimes = split_list(resampling["regimes"]) if resampling["regimes"] else None
+    groups = read_groups(resampling["groups"]) if resampling["groups"] else None
+    return lambda: task_samples(runs, regimes=regimes, groups=groups), _progress(len(tasks_of(runs)), quiet)
+
+
+@contextmanager
+def _progress(tasks: int, quiet: bool) -> Iterator[Callable[[object], None] | None]:
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        job = bar.add_task("resampling tasks", total=tasks)
+        yield lambda _: bar.advance(job)
+
+
+def read_groups(path: Path) -> dict[str, NumpyInt]:
+    """Groups of test rows by task, from a CSV with the columns task, row (from 0) and group (any text).
+
+    Raises:
+        DataError: it cannot be read, a column is missing, or a task's rows are not 0 … m-1, each once.
+    """
+    import csv
+
+    held: dict[str, dict[int, str]] = {}
+    try:
+        with path.open(newline="") as file:
+            for number, line in enumerate(csv.DictReader(file), start=2):
+                row = int(line["row"])
+                if row in held.setdefault(line["task"], {}):
+                    raise DataError(f"row {row} of task {line['task']} has two groups", where=f"{path}, line {number}")
+                held[line["task"]][row] = line["group"]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"the groups cannot be read: {error}", where=str(path), cure="write a CSV with the columns task,row,group"
+        ) from error
+    found = {}
+    for task, rows in held.items():
+        if sorted(rows) != list(range(len(rows))):
+            raise DataError(
+                "some test rows have no group", where=f"{path}, task {task}", cure="number the rows from 0, each once"
+            )
+        found[task] = np.unique([rows[i] for i in range(len(rows))], return_inverse=True)[1].astype(np.int64)
+    return found

@@ -1,0 +1,165 @@
+"""Intervals, ranks and differences for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from geneb_jax.report.layout import Column, packed
+from geneb_jax.report.naming import series_name
+from geneb_jax.stats.aggregate import Series
+from geneb_jax.stats.compare import POWER, Comparison, Difference, Rank
+from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
+
+SCOPES: Final = ("macro", "micro", "category", "task")
+
+MARKS: Final = {
+    "one class": (
+        "°",
+        f"in {DEGENERATE:.0%} or more of the resamples one class was all there was, and the score 0 by rule",
+    ),
+    "few rows": ("˙", f"fewer than {SMALL} test rows (or groups of rows): such intervals are too short"),
+    "no draws": ("¹", "a single fit: its interval holds no variance of draws"),
+    "partial": ("…", "tasks of the suite are missing; not to be compared with other sets of tasks"),
+}
+"""Sign and meaning of every mark."""
+
+_WHAT: Final = {"macro": "macro, the mean of the categories", "micro": "micro, the mean of the tasks"}
+
+
+def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
+    """Tables of estimates with intervals, one per regime and scope, best first."""
+    among = list(dict.fromkeys(score.series for score in scores))
+    for regime in dict.fromkeys(score.regime for score in scores):
+        for scope in SCOPES:
+            rows = [s for s in scores if s.regime == regime and s.scope == scope]
+            if not rows:
+                continue
+            rows.sort(key=lambda s: (s.name, -s.estimate))
+            to.print()
+            to.print(Text(f"{regime}: {_WHAT.get(scope, 'each ' + scope)}", style="bold"))
+            named = [Column(scope, _once([s.name for s in rows]))] if scope not in _WHAT else []
+            left = [*named, Column("encoder", [series_name(s.series, among) for s in rows])]
+            columns = [
+                Column("score", [f"{s.estimate:.3f}{_signs(s)}" for s in rows]),
+                Column(f"{level:.0%} interval", [f"{s.low:.3f} to {s.high:.3f}" for s in rows]),
+                Column("s.e.", [f"{s.se:.3f}" for s in rows]),
+                Column("tasks" if scope != "task" else "rows",
+                       [f"{s.num_tasks if scope != 'task' else s.num_rows:,}" for s in rows]),
+            ]  # fmt: skip
+            for table in packed(left, columns, to.width):
+                to.print(table)
+    used = dict.fromkeys(mark for score in scores for mark in score.marks)
+    if used:
+        to.print()
+    for mark in used:
+        sign, meaning = MARKS[mark]
+        to.print(f"{sign} {meaning}", style="dim")
+
+
+def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Sequence[str], pairs: bool) -> None:
+    """Ranks with intervals, the ties with the best, and what could be detected; with `pairs` every difference."""
+    among = list(dict.fromkeys(rank.series for rank in found.ranks))
+    for regime in dict.fromkeys(rank.regime for rank in found.ranks):
+        for scope in scopes:
+            ranks = [r for r in found.ranks if r.regime == regime and r.scope == scope]
+            for name in dict.fromkeys(r.name for r in ranks):
+                own = sorted((r for r in ranks if r.name == name), key=lambda r: r.rank)
+                differences = [d for d in found.differences if (d.regime, d.scope, d.name) == (regime, scope, name)]
+                to.print()
+                head = _WHAT.get(scope, f"{scope} {name}")
+                to.print(Text(f"{regime}: {head}", style="bold"))
+                for table in packed(*_ranking(own, differences, among), to.width):
+                    to.print(table)
+                to.print(_verdict(own, differences, among, level), style="dim")
+                if pairs and differences:
+                    to.print()
+                    for table in packed(*_pairs(differences, among), to.width):
+                        to.print(table)
+    if found.detectable:
+        to.print()
+        to.print(Text("Smallest difference that a task can show", style="bold"))
+        regimes = list(dict.fromkeys(d.regime for d in found.detectable))
+        tasks = list(dict.fromkeys(d.task for d in found.detectable))
+        size = {(d.task, d.regime): d for d in found.detectable}
+        rows = {d.task: d.num_rows for d in found.detectable}
+        left = [Column("task", tasks), Column("rows", [f"{rows[t]:,}" for t in tasks])]
+        columns = [
+            Column(r, [f"{size[t, r].difference:.3f}" if (t, r) in size else "–" for t in tasks]) for r in regimes
+        ]  # fmt: skip
+        for table in packed(left, columns, to.width):
+            to.print(table)
+        to.print(f"Paired, median over pairs; found with a chance of {POWER:.0%} at {level:.0%}.", style="dim")
+    if found.left_out:
+        tasks = list(dict.fromkeys(task for _, task in found.left_out))
+        to.print(f"Left out, since not every encoder has them: {', '.join(tasks)}", style="yellow")
+
+
+def _ranking(
+    ranks: Sequence[Rank], differences: Sequence[Difference], among: Sequence[Series]
+) -> tuple[list[Column], list[Column]]:
+    best = ranks[0].series
+    to_best = {d.second: d for d in differences if d.first == best}
+    left = [Column("encoder", [series_name(r.series, among) for r in ranks])]
+    columns = [
+        Column("score", [f"{r.estimate:.3f}" for r in ranks]),
+        Column("rank", [f"{r.rank:g}" for r in ranks]),
+        Column("rank interval", [f"{r.rank_low:g} to {r.rank_high:g}" for r in ranks]),
+        Column("leads", [f"{r.best:.0%}" if r.best >= 0.005 else "–" for r in ranks]),
+    ]
+    if to_best:
+        gaps = [to_best.get(r.series) for r in ranks]
+        columns += [
+            Column("behind the best", ["" if g is None else _gap(g) for g in gaps]),
+            Column("tied", ["=" if r.tied else "" for r in ranks]),
+        ]  # fmt: skip
+    return left, columns
+
+
+def _gap(d: Difference) -> str:
+    return f"{d.estimate:.3f} ({d.low:.3f} to {d.high:.3f})"
+
+
+def _verdict(ranks: Sequence[Rank], differences: Sequence[Difference], among: Sequence[Series], level: float) -> str:
+    tied = [series_name(r.series, among) for r in ranks if r.tied]
+    text = (
+        f"Not told from the best at {1 - level:.0%}: {', '.join(tied[1:])}."
+        if len(tied) > 1
+        else f"{tied[0]} is better than each other one at {1 - level:.0%} (Holm)."
+    )
+    order = [r.series for r in ranks]
+    next_to = {(d.first, d.second): d for d in differences}
+    adjacent = [next_to[pair] for pair in pairwise(order) if pair in next_to]
+    if len(adjacent) > 1:
+        apart = sum(d.p <= 1 - level for d in adjacent)
+        strict = sum(d.p_holm <= 1 - level for d in adjacent)
+        text += f" Of {len(adjacent)} adjacent pairs {apart} differ ({strict} after Holm)."
+    return text
+
+
+def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[list[Column], list[Column]]:
+    left = [
+        Column("encoder", [series_name(d.first, among) for d in differences]),
+        Column("minus", [series_name(d.second, among) for d in differences]),
+    ]
+    columns = [
+        Column("difference", [f"{d.estimate:+.3f}" for d in differences]),
+        Column("interval", [f"{d.low:+.3f} to {d.high:+.3f}" for d in differences]),
+        Column("p", [f"{d.p:.2g}" for d in differences]),
+        Column("Holm", [f"{d.p_holm:.2g}" for d in differences]),
+        Column("BH", [f"{d.p_bh:.2g}" for d in differences]),
+    ]
+    return left, columns
+
+
+def _signs(score: Score) -> str:
+    return "".join(MARKS[mark][0] for mark in score.marks)
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    """Names, each where it first stands."""
+    return [name if i == 0 or names[i - 1] != name else "" for i, name in enumerate(names)]
