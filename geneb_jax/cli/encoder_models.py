@@ -24,6 +24,7 @@ from geneb_jax.encoder.spec import Option
 
 _WIDTH = 100
 _TOKENS = {"single-nucleotide": "1 base"}
+_COMMON = ("einops", "polars", "pyfaidx", "pandas", "wandb")
 _SOURCES = {"google-drive": "Google Drive", "harvard-dataverse": "Harvard Dataverse", "zenodo": "Zenodo record"}
 
 
@@ -88,7 +89,7 @@ def print_models(entries: Sequence[ModelEntry]) -> None:
 
     click.echo("\nWhere the weights are, and what a model needs beside pip install 'geneb_jax[hf]'")
     places = [(e.display, _place(e), e.licence or "not stated", ", ".join(_extras(e)) or "-") for e in entries]
-    print_table(("model", "hub name @ commit", "licence", "needs"), places, wrap=(1, 3), widths={1: 39, 3: 16})
+    print_table(("model", "hub name @ commit", "licence", "needs"), places, wrap=(1, 3), widths={1: 38, 3: 17})
 
     faulty = [(entry.display, "; ".join(entry.defects)) for entry in entries if entry.defects]
     if faulty:
@@ -237,8 +238,9 @@ def _place(entry: ModelEntry, *, full: bool = False) -> str:
 
 def _extras(entry: ModelEntry) -> list[str]:
     found = ["remote code"] if entry.needs_remote_code and entry.hub_id else []
-    names = entry.needs.install.partition("(")[0].split()[3:]
-    found += [name.rpartition("/")[2] for name in names]
+    words = entry.needs.install.partition("(")[0].split()
+    names = [word for word in words if word not in ("pip", "install", "&&") and word[0] not in "-'"]
+    found += sorted((name.rpartition("/")[2] for name in names), key=lambda name: name in _COMMON)
     return found + (["authors' code"] if entry.needs.repository else [])
 
 

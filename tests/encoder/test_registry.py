@@ -113,6 +113,12 @@ def test_a_missing_package_says_how_to_install_it(tmp_path):
     assert "mamba-ssm causal-conv1d" in (caught.value.cure or "")
 
 
+def test_code_of_the_authors_is_asked_for_by_its_address(tmp_path):
+    with pytest.raises(EncoderError, match=r"SPACE needs model.modeling_space") as caught:
+        load_encoder(f"SPACE,folder={tmp_path}")
+    assert "git clone https://github.com/ZhuJiwei111/SPACE" in (caught.value.cure or "")
+
+
 def test_names_load_no_framework():
     code = (
         "import sys\nfrom geneb_jax.encoder import load_encoder\nfrom geneb_jax.encoder.load import takes_option\n"

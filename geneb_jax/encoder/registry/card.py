@@ -38,16 +38,20 @@ def reference_text(entry: ModelEntry) -> str:
 def defects(entry: ModelEntry) -> tuple[str, ...]:
     """What ``preset=reference`` names in its records: the registry's defects, and that of the family's rule."""
     from geneb_jax.encoder.families import FAMILIES
+    from geneb_jax.encoder.families.onehot_rules import BINS
 
-    family = FAMILIES.get(entry.family)
-    own = family.rule.reference.defect if family and family.rule else None
+    family, bins = FAMILIES.get(entry.family), BINS.get(entry.family)
+    own = bins.defect if bins else family.rule.reference.defect if family and family.rule else None
     return (*entry.defects, *([own] if own else []))
 
 
 def normalized_text(entry: ModelEntry) -> str:
     """What ``preset=normalized`` computes, in one sentence."""
     if entry.pooling == "mean-over-bins":
-        return f"mean over the output bins, {entry.layer}; float32; the same vector alone and in any batch."
+        return (
+            f"mean over the output bins that hold a base of the sequence; {entry.layer}; float32; the same vector "
+            "alone and in any batch."
+        )
     return (
         "mean over the sequence's own tokens, without special tokens and padding; last hidden state; float32; the "
         "same vector alone and in any batch."
@@ -69,11 +73,15 @@ def weights_address(entry: ModelEntry) -> str:
     return f"https://zenodo.org/records/{rest}" if source == "zenodo" else rest
 
 
+def code_steps(entry: ModelEntry) -> list[str]:
+    """What to install, one step a line."""
+    clone = f"git clone {entry.needs.repository}   and put the clone on PYTHONPATH"
+    return [entry.install or "", *([clone] if entry.needs.repository else [])]
+
+
 def install_steps(entry: ModelEntry) -> list[str]:
     """What to do before the model can be used, one step a line."""
-    steps = [entry.install or ""]
-    if entry.needs.repository:
-        steps.append(f"git clone {entry.needs.repository}   and put the clone on PYTHONPATH")
+    steps = code_steps(entry)
     if not entry.hub_id:
         steps.append(f"download the weights into a folder, DIR below: {weights_address(entry)}")
     return steps

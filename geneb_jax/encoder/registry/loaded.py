@@ -9,6 +9,7 @@ from geneb_jax.encoder.hf_source import HubUnreachableError
 from geneb_jax.encoder.info import Encoder
 from geneb_jax.encoder.registry.card import (
     code_page,
+    code_steps,
     command_name,
     download_command,
     encoder_string,
@@ -65,7 +66,7 @@ def no_rule(entry: ModelEntry) -> EncoderError:
 def _not_installed(entry: ModelEntry, error: ImportError) -> EncoderError:
     absent = entry.needs.missing()
     what = f"{entry.display} needs {_listed(absent)}, not installed here" if absent else str(error).splitlines()[0]
-    return EncoderError(what, where=f"encoder {command_name(entry)}", cure=entry.install)
+    return EncoderError(what, where=f"encoder {command_name(entry)}", cure="; ".join(code_steps(entry)))
 
 
 def _require_source(entry: ModelEntry, options: Mapping[str, object]) -> None:
