@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geneb_jax.errors import ExitCode
+from geneb_jax.errors import ExitCode, UsageError
 from geneb_jax.task import Suite, TaskInfo, load_suite
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _WIDTH_WHEN_PIPED = 140
               help="Only tasks whose id matches, such as '*splice*'; repeat it or use commas.")  # fmt: skip
 @click.option("--audit", "want_audit", is_flag=True,
               help="Read the data; report duplicates, class balance, lengths and odd letters.")  # fmt: skip
+@click.option("--near", is_flag=True,
+              help="With --audit: also near-duplicates between splits, on both strands.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -39,6 +41,7 @@ def command(
     data: Path | None,
     patterns: tuple[str, ...],
     want_audit: bool,
+    near: bool,
     offline: bool,
     as_json: bool,
 ) -> int:
@@ -48,8 +51,10 @@ def command(
     """
     suite = load_suite(suite_name, data=data, offline=offline)
     suite = suite.select([part for pattern in patterns for part in pattern.split(",") if part])
+    if near and not want_audit:
+        raise UsageError("--near is a part of the audit", cure="give --audit --near")
     if want_audit:
-        return _run_audit(suite, as_json)
+        return _run_audit(suite, near, as_json)
     present = _present(suite)
     if as_json:
         tasks = [{**asdict(info), "present": present.get(info.id)} for info in suite.tasks]
@@ -147,11 +152,11 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
         yield lambda task_id: bar.update(handle, advance=1, name=task_id)
 
 
-def _run_audit(suite: Suite, as_json: bool) -> int:
+def _run_audit(suite: Suite, near: bool, as_json: bool) -> int:
     from geneb_jax.task.audit import audit
 
     with _progress(len(suite.tasks)) as done:
-        report = audit(suite, done=done)
+        report = audit(suite, near=near, done=done)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -169,9 +174,16 @@ _COLUMNS = (
     ("\nrepeats", "rows that repeat an earlier row's sequence in the same split (train + test)"),
     ("\nleaked", "test rows whose very sequence is also in train"),
     ("\nmirror", "test rows not leaked whose opposite strand is in train"),
+    ("\nnear", "test rows neither leaked nor mirror, of whose 12-letter words 80% are in one training sequence"),
     ("two\nlabels", "sequences that occur with more than one label"),
     ("not\nACGT", "rows with a letter other than A, C, G, T"),
 )
+_NEAR = _COLUMNS[8]
+
+
+def _near_rows(task: TaskAudit) -> int | None:
+    between = task.between("train", "test")
+    return None if between is None else between.near_rows
 
 
 def _print_audit(suite: Suite, report: SuiteAudit) -> None:
@@ -188,7 +200,8 @@ def _print_audit(suite: Suite, report: SuiteAudit) -> None:
     console.print(", ".join(tally) + "\n")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("\ntask", overflow="fold")
-    for title, _ in _COLUMNS:
+    columns = [c for c in _COLUMNS if c is not _NEAR or any(_near_rows(task) is not None for task in good)]
+    for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for task in good:
         table.add_row(
@@ -197,7 +210,7 @@ def _print_audit(suite: Suite, report: SuiteAudit) -> None:
     if good:
         console.print(table)
         console.print()
-        for title, meaning in _COLUMNS:
+        for title, meaning in columns:
             if meaning:
                 console.print(f"{title.replace(chr(10), ' ').strip():>12}  {meaning}", style="dim")
     _print_pairs(console, report, labels)
@@ -250,6 +263,7 @@ def _cells(task: TaskAudit) -> list[str]:
         f"{train.duplicate_rows + test.duplicate_rows:,}",
         f"{between.rows:,}",
         f"{between.opposite_rows:,}",
+        *([] if between.near_rows is None else [f"{between.near_rows:,}"]),
         f"{task.conflicting_sequences:,}",
         f"{sum(split.rows_with_other_letters for split in task.splits):,}",
     ]

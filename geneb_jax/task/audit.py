@@ -1,8 +1,8 @@
 """The audit of a suite's data: what would make a score mean less than it seems.
 
-Sequences are compared in normal form, exactly; similar sequences are not looked for. "Opposite strand"
-means that the reverse complement of one sequence is another one. Counts of *sequences* are of distinct
-ones, counts of *rows* are not.
+Sequences are compared in normal form, exactly; similar sequences (`geneb_jax.task.near`) are looked for between splits
+when asked. "Opposite strand" means that the reverse complement of one sequence is another one. Counts of *sequences*
+are of distinct ones, counts of *rows* are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from geneb_jax.errors import GenebError, MissingDataError
 from geneb_jax.task.info import Split, Suite, Task
 from geneb_jax.task.letters import PLAIN, reverse_complement
+from geneb_jax.task.near import leaked_rows
 
 AUDIT_TYPE: Final = "geneb.audit"
 AUDIT_VERSION: Final = 1
@@ -53,7 +54,8 @@ class CrossAudit:
 
     ``rows`` are rows of ``second`` whose sequence also stands in ``first``; ``opposite_rows`` are those
     that do not, but whose opposite strand does. ``conflicting_sequences`` are shared ones whose labels
-    differ between the two.
+    differ between the two. ``near_rows`` are neither, but nearly contained in a sequence of ``first``; None where
+    nobody asked.
     """
 
     first: str
@@ -62,6 +64,7 @@ class CrossAudit:
     rows: int
     conflicting_sequences: int
     opposite_rows: int
+    near_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,10 @@ class SuiteAudit:
         return {"geneb_type": AUDIT_TYPE, "geneb_version": AUDIT_VERSION, **asdict(self)}
 
 
-def audit(suite: Suite, *, done: Callable[[str], None] | None = None) -> SuiteAudit:
+def audit(suite: Suite, *, near: bool = False, done: Callable[[str], None] | None = None) -> SuiteAudit:
     """Audit every task whose data is at hand or can be fetched; tasks known to be absent are only counted.
 
+    ``near`` also looks for near-duplicates, which takes some seconds for a task of 100,000 sequences.
     ``done`` is called with each task id when the task is finished. A task that cannot be read is reported
     and the others go on. Raises MissingDataError when there is data for none of them.
     """
@@ -137,7 +141,7 @@ def audit(suite: Suite, *, done: Callable[[str], None] | None = None) -> SuiteAu
         else:
             try:
                 task = suite.load(info.id)
-                result, prints[info.id] = _audit_task(task)
+                result, prints[info.id] = _audit_task(task, near)
             except GenebError as error:
                 if isinstance(error, MissingDataError):
                     last, num_missing = error, num_missing + 1
@@ -153,7 +157,7 @@ def audit(suite: Suite, *, done: Callable[[str], None] | None = None) -> SuiteAu
     return SuiteAudit(suite.name, suite.version, tuple(tasks), _pairs(prints), tuple(absent))
 
 
-def _audit_task(task: Task) -> tuple[TaskAudit, NDArray[np.uint64]]:
+def _audit_task(task: Task, near: bool) -> tuple[TaskAudit, NDArray[np.uint64]]:
     """One task's record and the fingerprints of its distinct sequences."""
     labels = {name: _labels_of(split) for name, split in task.splits.items()}
     opposite = {name: {s: reverse_complement(s) for s in seen} for name, seen in labels.items()}
@@ -163,7 +167,7 @@ def _audit_task(task: Task) -> tuple[TaskAudit, NDArray[np.uint64]]:
             everything.setdefault(sequence, set()).update(values)
     names = list(task.splits)
     across = [
-        _across(task.splits[second], first, labels[first], labels[second], opposite[second])
+        _across(task.splits[second], first, labels[first], labels[second], opposite[second], near)
         for i, first in enumerate(names)
         for second in names[i + 1 :]
     ]
@@ -217,6 +221,7 @@ def _across(
     first_seen: Mapping[str, set[int]],
     second_seen: Mapping[str, set[int]],
     opposite: Mapping[str, str],
+    near: bool,
 ) -> CrossAudit:
     shared = [s for s in second_seen if s in first_seen]
     mirrored = {s for s, other in opposite.items() if s not in first_seen and other in first_seen}
@@ -227,6 +232,7 @@ def _across(
         rows=sum(s in first_seen for s in second.sequences),
         conflicting_sequences=sum(first_seen[s] != second_seen[s] for s in shared),
         opposite_rows=sum(s in mirrored for s in second.sequences),
+        near_rows=int(leaked_rows(list(first_seen), second.sequences).near.sum()) if near else None,
     )
 
 

@@ -51,6 +51,15 @@ def test_planted_faults_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_near_duplicates_are_looked_for_when_asked(tmp_path: Path) -> None:
+    one = "ACGGTCATTGCAATCGGATTACCAGTTTGACATGCCGTAACTGGATCTTAGCAACGTT"
+    put(tmp_path, "t", [(one, 0), ("ACGT", 1)], [(one[4:], 0), (reverse_complement(one[:-3]), 1), (one, 0), ("ACG", 1)])
+    suite = load_suite(str(tmp_path))
+    (plain,), (found,) = audit(suite).tasks, audit(suite, near=True).tasks
+    assert plain.across[0].near_rows is None
+    assert (found.across[0].rows, found.across[0].near_rows) == (1, 2)
+
+
 def test_unreadable_tasks_are_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
     put(tmp_path, "bad", [("AAXC", 0), ("AAA", 1)], [("C", 0)])
     put(tmp_path, "good", [("AAC", 0), ("AAA", 1)], [("C", 0)])
