@@ -33,7 +33,7 @@ from geneb_jax.encoder.spec import EncoderSpec, display_name, resolve_options
 from geneb_jax.errors import EncoderError, UsageError
 
 _RULE = 1  # raise it when tokenising, windowing or pooling below changes a vector
-_BUDGET = {"cpu": 4_096, "cuda": 65_536}  # tokens; on a processor for each of a few copies
+_BUDGET = {"cpu": 2_048, "cuda": 65_536}  # tokens; on a processor for each of a few copies
 
 
 @dataclass(frozen=True)

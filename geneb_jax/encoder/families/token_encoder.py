@@ -23,7 +23,7 @@ from geneb_jax.encoder.spec import display_name
 from geneb_jax.errors import EncoderError, UsageError
 
 _RULE = 1  # raise it when a rule, tokenising or pooling below changes a vector
-_BUDGET = {"cpu": 8_192, "cuda": 65_536}
+_BUDGET = {"cpu": 2_048, "cuda": 65_536}  # on a processor for each copy, as in encoder.hf
 _OFFICIAL_ROWS = 4  # the default of GENEB's command
 _AT_ONCE = 256
 
