@@ -50,6 +50,7 @@ class FileSource:
     commit_rows: int
     compression: Compression
     recorded: str
+    _measures: dict[str, Any] = field(repr=False)
     _digests: NDArray[np.uint8] = field(repr=False)
     _splits: list[SplitIndex] = field(repr=False)
     _read: Callable[[int, int], NDArray[Any]] = field(repr=False)
@@ -65,6 +66,10 @@ class FileSource:
     def splits(self) -> list[SplitIndex]:
         """All split indexes."""
         return self._splits
+
+    def measures(self) -> dict[str, dict[str, str | int | float]]:
+        """What was measured when the vectors were made."""
+        return self._measures
 
 
 def export_element(element: EmbeddingStore, format: Format, out: str | os.PathLike[str]) -> str:  # noqa: A002
@@ -86,6 +91,7 @@ def export_element(element: EmbeddingStore, format: Format, out: str | os.PathLi
         "commit_rows": source.commit_rows,
         "compression": source.compression,
         "content_digest": content,
+        "measures": source.measures(),
         "splits": [describe(split) for split in splits],
     }
     partial = target.with_name(f".{target.name}.partial")
@@ -168,6 +174,7 @@ def open_file(path: str | os.PathLike[str]) -> FileSource:
         commit_rows=record["commit_rows"],
         compression=record["compression"],
         recorded=record["content_digest"],
+        _measures=record["measures"],
         _digests=digests,
         _splits=[restore(d, *s) for d, s in zip(record["splits"], splits, strict=True)],
         _read=lambda start, stop: read(start, stop, manifest.dtype),

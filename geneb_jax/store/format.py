@@ -1,9 +1,10 @@
 """The format of an embedding store, in prose, and the records that pass through it.
 
 A **store** is a Zarr v3 folder (conventionally ``NAME.zarr``). Any Zarr v3 reader can open it. Every
-group and array of ours carries the attributes ``geneb_type`` and ``geneb_version`` (an integer, now 1; a
-reader refuses a version it does not know). Nothing in it depends on a path, a clock, a host or a user:
-two stores made by the same calls are equal byte for byte, whether or not one of them was interrupted.
+group and array of ours carries the attributes ``geneb_type`` and ``geneb_version`` (an integer, now 2; a
+reader refuses a version it does not know). Version 2 added elements of lower precision; those of float32 are as in
+version 1, and a part that was written with version 1 keeps that number. Nothing in it depends on a path, a clock, a
+host or a user: two stores made by the same calls are equal byte for byte, whether or not one of them was interrupted.
 
 ::
 
@@ -23,11 +24,16 @@ without the name, so renaming an encoder loses nothing. The element's attributes
 arrays: an element without them was never finished and holds no rows. ``measures``, when there, holds
 figures by name that were measured when the vectors were made, such as ``drift`` of half precision.
 
-**embeddings** is float32 (rows × width), one row per distinct sequence, in shards of a fixed number of
+**Precision.** Vectors are float32, or by the user's choice rounded (to nearest, ties to even) to float16 or bfloat16.
+These are elements of their own: the manifest then holds ``dtype``, which counts in its digest, and its name ends in it,
+so rounded vectors are never taken for the others. A number too large for the precision is refused when it is written.
+
+**embeddings** is float32 or float16 (rows × width), or uint16 that holds the bits of bfloat16, for which Zarr v3 has no
+type of its own; one row per distinct sequence, in shards of a fixed number of
 rows and four chunks to a shard; each chunk ends in its CRC-32C, and so does the shard's index. By default
 chunks are not compressed: vectors of neural encoders shrink by 7 % only, and reading is the limit of a
 large grid; ``zstd`` is an option that pays for k-mer counts (6 to 60 times smaller). The fill value is
-NaN, so a chunk that is not there can never be taken for a vector.
+NaN (bfloat16: 0x7FC0), so a chunk that is not there can never be taken for a vector.
 
 **digests** is uint8 (rows × 32): SHA-256 of each sequence in upper case. The store holds no sequences. It
 is cut into chunks of as many rows as a shard, with CRC-32C. It may be longer than ``embeddings`` after a
@@ -51,8 +57,18 @@ attributes are written last and are the finish marker: a folder without them is 
 written. When the data of a task change, a new generation is written beside the old one, which is then
 deleted; of two finished generations the higher counts.
 
+**Repair** (`geneb verify --repair`) renumbers rows. It builds the element anew as ``.repair/KEY``, renames the old one
+to ``.damaged/KEY-1`` and the new one to ``KEY``; split indexes it takes out go to ``.damaged`` too. ``.damaged`` is a
+group with geneb_type "damaged"; no reader looks into it, and it may be deleted. ``.repair`` is there only while a repair
+runs or after one was killed. The folders of an element stay the same (by inode) until it is replaced, which is how
+an open reader notices.
+
+**A copy** at an address (`geneb store copy`) is the same files and ``contents.json``: ``{"geneb_type": "contents",
+"geneb_version": 1, "folders": {path: [names]}}``, the folders in each group, for protocols that cannot list. The first
+writer of a copy in a local folder deletes it.
+
 **Writers** hold an exclusive lock on ``embeddings/writer.lock`` of their element; ``writer.json`` beside
-it names the process while it runs. Neither is part of the data.
+it names the process while it runs. Neither is part of the data. Only local folders are written to.
 """
 
 from __future__ import annotations

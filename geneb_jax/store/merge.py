@@ -21,6 +21,7 @@ from geneb_jax.store import dtypes
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import SplitIndex
 from geneb_jax.store.index import DigestIndex
+from geneb_jax.store.measures import put_measure, read_measures
 from geneb_jax.store.root import Store, open_store
 from geneb_jax.store.sources import ElementSource, Source, blocks, describe
 
@@ -107,7 +108,12 @@ def merge_element(sources: Sequence[Source], target: Store, policy: Policy) -> M
             "rest out, add --conflicts keep",
         )
     before = element.num_rows
+    recorded = read_measures(element)
     for source in sources:
+        for name, figures in source.measures().items():
+            if name not in recorded:
+                put_measure(element, name, figures)
+                recorded[name] = figures
         _copy_rows(source, element)
     splits = sum(_copy_splits(source, element) for source in sources)
     total = sum(s.num_rows for s in sources)

@@ -175,15 +175,14 @@ def require_local(place: Place, what: str) -> Path:
     )
 
 
-def stamp(folder: Place) -> tuple[int, int] | None:
-    """What tells an element's folder from one that took its place; commits leave it as it is."""
+def stamp(folder: Place) -> tuple[int, ...] | None:
+    """What tells an element's folder from one that took its place; what writers do in it leaves this as it is."""
     if not isinstance(folder, Path):
         return None
     try:
-        status = (folder / "zarr.json").stat()
+        return tuple(p.stat().st_ino for p in (folder, folder / "embeddings", folder / "digests"))
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def _unreachable(place: object, error: Exception) -> StoreError:

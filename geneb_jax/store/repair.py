@@ -27,6 +27,7 @@ from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import DIGEST_BYTES, READABLE, VERSION, Commit, Fault, Manifest, SplitIndex, sha256
 from geneb_jax.store.index import DigestIndex, repeated
 from geneb_jax.store.journal import check_shapes, read_commits, read_manifest
+from geneb_jax.store.measures import put_measure
 from geneb_jax.store.root import DAMAGED, REPAIR, create_element, is_unfinished
 from geneb_jax.store.verify import verify_element
 
@@ -222,7 +223,10 @@ def _rebuild(
     create_element(below, key, manifest, vectors.layout.rows, "zstd" if vectors.layout.zstd else "none")
     new_row = np.cumsum(kept) - 1
     lock = files.WriterLock(below / key / "embeddings")
+    measures = arrays.group_attributes(root, key).get("measures", {})
     with EmbeddingStore(below, key, lock=lock) as element:
+        for name, figures in measures.items():
+            put_measure(element, name, figures)
         start = 0
         for commit in commits:
             stop = start + commit.rows

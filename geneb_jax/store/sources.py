@@ -15,6 +15,7 @@ from geneb_jax.store.arrays import Compression
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import Manifest, SplitIndex, canonical_json, sha256
 from geneb_jax.store.index import as_keys
+from geneb_jax.store.measures import read_measures
 
 _BLOCK_BYTES: Final = 16 << 20
 
@@ -50,6 +51,9 @@ class Source(Protocol):
 
     def splits(self) -> list[SplitIndex]:
         """All split indexes, their rows counted within this source."""
+
+    def measures(self) -> dict[str, dict[str, str | int | float]]:
+        """What was measured when the vectors were made."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,10 @@ class ElementSource:
         names = [(task, split) for task in self.element.tasks() for split in self.element.split_names(task)]
         return [self.element.split(task, split) for task, split in names]
 
+    def measures(self) -> dict[str, dict[str, str | int | float]]:
+        """What was measured when the vectors were made."""
+        return read_measures(self.element)
+
     @cached_property
     def order(self) -> str:
         """A digest of what it holds, in its order, taken from the journal without reading the vectors."""
@@ -107,7 +115,7 @@ class ElementSource:
         splits = [
             describe(split) | {"rows": sha256(split.rows), "labels": sha256(split.labels)} for split in self.splits()
         ]
-        shape = [self.manifest.name, self.commit_rows, self.compression]
+        shape = [self.measures(), self.manifest.name, self.commit_rows, self.compression]
         return sha256(canonical_json([commits, splits, shape], where=self.where))
 
 

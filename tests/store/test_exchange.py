@@ -12,6 +12,7 @@ from geneb_jax.cli.store import command
 from geneb_jax.errors import StoreError
 from geneb_jax.store import SplitIndex, open_store
 from geneb_jax.store.exchange import FORMATS, export_element, import_file
+from geneb_jax.store.measures import put_measure, read_measures
 from geneb_jax.store.sources import ElementSource, content_digest
 
 SUFFIX = {"safetensors": ".safetensors", "parquet": "", "h5ad": ".h5ad"}
@@ -24,6 +25,7 @@ def element(request, tmp_path, toy):
     with open_store(tmp_path / "from", "a") as store:
         made = store.element(manifest, commit_rows=8, dtype=request.param)
         made.append(sequences, vectors)
+        put_measure(made, "drift", {"largest": 0.25})
         made.write_split(
             SplitIndex("t/ü", "train", np.array([3, 1, 1]), np.array([0, 1, 1]), "d", category="C", warnings=("w",))
         )
@@ -40,6 +42,7 @@ def test_there_and_back_is_exact(tmp_path, element, kind, bytes_of):
     assert (done.added, done.splits) == (40, 2)
     back = open_store(tmp_path / "to").open(element.key)
     assert back.manifest == element.manifest
+    assert read_measures(back) == {"drift": {"largest": 0.25}}
     assert back.dtype == element.dtype
     assert content_digest(ElementSource(back)) == content
     # the rows keep their order, so only the cut into commits can differ

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from geneb_jax.cli.verify import command
 from geneb_jax.errors import StoreError
 from geneb_jax.store import open_store
+from geneb_jax.store.measures import put_measure, read_measures
 from geneb_jax.store.repair import repair_store
 
 
@@ -143,12 +144,16 @@ def test_a_sequence_with_two_rows_keeps_the_first(store_path, toy, open_reader, 
 def test_readers_and_writers_of_before_are_told(store_path, toy):
     manifest, sequences, _ = toy
     reader = open_store(store_path).element(manifest)
+    with open_store(store_path, "a") as store:
+        put_measure(store.element(manifest), "drift", {"largest": 0.5})
+    assert reader.read([30]).shape == (1, 3)  # that was no replacement
     _flip(store_path / manifest.key / "embeddings/c/0/0")
     with open_store(store_path, "a") as store:
         store.element(manifest)
         with pytest.raises(StoreError, match="another writer holds this element"):
             repair_store(store_path)
     repair_store(store_path)
+    assert read_measures(open_store(store_path).element(manifest)) == {"drift": {"largest": 0.5}}
     # its row numbers are others now: a wrong vector would look like a right one
     for use in (lambda: reader.read([30]), lambda: reader.read([38, 30]), lambda: reader.lookup(sequences[30:]),
                 reader.refresh, lambda: reader.split("a_task", "test")):  # fmt: skip

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import ml_dtypes
 import numpy as np
 import pytest
 import zarr
@@ -200,3 +201,59 @@ def test_ids_with_the_same_short_form_are_kept_apart(store_path, toy, open_reade
 def test_a_commit_has_rows(tmp_path, toy):
     with pytest.raises(UsageError, match="at least one row"), open_store(tmp_path / "s.zarr", "a") as store:
         store.element(toy[0], commit_rows=0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounded_vectors_are_another_element(tmp_path, toy, dtype):
+    manifest, sequences, vectors = toy
+    vectors[4] = [np.nan, np.inf, 0.1]
+    with open_store(tmp_path / "s.zarr", "a") as store:
+        for stored in ("float32", dtype):
+            store.element(manifest, commit_rows=8, dtype=stored).append(sequences, vectors)
+    full, half = (open_store(tmp_path / "s.zarr").element(manifest, dtype=d) for d in ("float32", dtype))
+    assert (half.key, half.manifest.digest) != (full.key, full.manifest.digest)
+    assert half.manifest.name == f"toy:3 {dtype}"
+    assert open_store(tmp_path / "s.zarr").open("toy:3").dtype == "float32"
+    exact = vectors.astype(getattr(ml_dtypes, dtype, np.float16)).astype(np.float32)
+    for found in (half.read(), half.read(half.lookup(sequences)), half.read(np.arange(40)[::-1])[::-1]):
+        np.testing.assert_array_equal(found, exact)
+    assert full.read().tobytes() == vectors.tobytes()
+    assert half.non_finite_rows.tolist() == [4]
+    assert half.stored(0, 40).itemsize == 2
+    assert open_store(tmp_path / "s.zarr").verify() == []
+    with pytest.raises(StoreError, match=r"made differently: .*revision rev-1 instead of rev-2"):
+        open_store(tmp_path / "s.zarr").element(Manifest("toy:3", "toy", "rev-2", 3), dtype=dtype)
+
+
+def test_what_does_not_fit_a_precision_is_refused(tmp_path, toy):
+    manifest, sequences, vectors = toy
+    vectors[7, 2] = -70_000
+    with open_store(tmp_path / "s.zarr", "a") as store:
+        element = store.element(manifest, dtype="float16")
+        with pytest.raises(StoreError, match=r"-70000 in row 7 of this append does not fit float16"):
+            element.append(sequences, vectors)
+        assert element.num_rows == 0
+        store.element(manifest, dtype="bfloat16").append(sequences, vectors)
+        with pytest.raises(UsageError, match="cannot be stored as 'int8'"):
+            store.element(manifest, dtype="int8")
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_our_bytes_are_those_that_zarr_writes(tmp_path, toy, compression, dtype):
+    manifest, sequences, vectors = toy
+    with open_store(tmp_path / "s.zarr", "a") as store:
+        element = store.element(manifest, commit_rows=8, compression=compression, dtype=dtype)
+        element.append(sequences[:13], vectors[:13])
+        element.append(sequences[13:37], vectors[13:37])
+    element = open_store(tmp_path / "s.zarr").element(manifest, dtype=dtype)
+    found = zarr.open_array(tmp_path / "s.zarr", path=f"{element.key}/embeddings", mode="r")
+    assert found[:].tobytes() == element.stored(0, 37).tobytes()
+    copy = zarr.create_array(
+        tmp_path / "copy", name="x", shape=found.shape, chunks=found.chunks, shards=found.shards, dtype=found.dtype,
+        compressors=found.compressors, fill_value=found.fill_value,
+    )  # fmt: skip
+    copy[:] = found[:]
+    for shard in range(5):
+        ours = tmp_path / "s.zarr" / element.key / f"embeddings/c/{shard}/0"
+        assert ours.read_bytes() == (tmp_path / f"copy/x/c/{shard}/0").read_bytes()

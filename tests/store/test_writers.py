@@ -78,7 +78,8 @@ def test_death_at_any_step_leaves_a_sound_store_and_resuming_gives_the_same_byte
         shutil.copytree(base, whole)
     _work(whole, manifest, sequences, vectors)
     expected = bytes_of(whole)
-    for step in range(1, 1000):
+    # every step in turn where it is early, each third later on: the steps repeat from commit to commit
+    for step in [*range(1, 40), *range(40, 1000, 3)]:
         path = tmp_path / f"{step}.zarr"
         if begin == "used":
             shutil.copytree(base, path)
@@ -149,6 +150,20 @@ def test_a_reader_keeps_its_view_while_a_writer_appends(tmp_path, toy, fill_stor
     assert view.num_rows == 12
     np.testing.assert_array_equal(view.read(), vectors[:12])
     assert view.missing(sequences) == sequences[12:]
+    assert view.split_names("a_task") == ["test", "train"]
+    # and moves on when it is asked to
+    with open_store(path, "a") as store:
+        writer = store.element(manifest)
+        writer.write_split(SplitIndex("b", "train", np.array([39, 3]), np.array([0, 1])))
+        writer.write_split(SplitIndex("a_task", "test", np.array([4]), np.array([0]), "changed"))
+    with pytest.raises(StoreError, match="replaced since this reader opened"):
+        view.split("a_task", "test")
+    assert view.refresh() == 28
+    assert view.missing(sequences) == []
+    np.testing.assert_array_equal(view.read(view.lookup(sequences)), vectors)
+    np.testing.assert_array_equal(view.read(view.split("b", "train").rows), vectors[[39, 3]])
+    assert view.split("a_task", "test").rows.tolist() == [4]
+    assert view.refresh() == 0
 
 
 _WRITER = """

@@ -1,0 +1,30 @@
+"""kill -9 at random moments of embed, merge and repair: nothing is lost, and resuming gives the same bytes.
+
+GENEB_KILLS sets the number of moments for each; 34 makes a hundred in all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COUNT = int(os.environ.get("GENEB_KILLS", "3"))
+SEED = int(os.environ.get("GENEB_KILLS_SEED", "0"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kind", ["embed", "merge", "repair"])
+def test_killed_at_random_moments(tmp_path, kind):
+    script = Path(__file__).with_name("kill_moments.py")
+    call = [sys.executable, str(script), kind, str(tmp_path), str(COUNT), str(SEED)]
+    run = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60 + 20 * COUNT)
+    assert run.returncode == 0, run.stderr[-3000:]
+    counts = json.loads(run.stdout)
+    print(kind, counts)
+    assert counts["killed"] == COUNT
