@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from geneb_jax.encoder.check import CheckReport
 from geneb_jax.encoder.info import Encoder, EncoderInfo
 from geneb_jax.encoder.views import StagedEncoder, ViewEncoder, staged
 from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError, StoreError
+from geneb_jax.run.compile_cache import enable_compile_cache
 from geneb_jax.run.embedding_checks import Drift, check_views, measure_drift
 from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
@@ -164,6 +166,8 @@ def embed_views(
     if tasks:
         suite = suite.select(tasks)
     engine = staged(encoder)
+    if "jax" in sys.modules:  # an encoder in JAX: what its checks compile, later runs need not
+        enable_compile_cache()
     manifests = [manifest_of(info).stored_as(stored_as or "float32") for info in engine.views]
     with open_store(store_path, "a", wait=wait) as root:
         with clock.phase("read"):
