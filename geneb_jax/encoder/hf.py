@@ -9,6 +9,9 @@ what is padding, or has no padding token, gets batches of equal lengths.
 A sequence past the token limit is cut (``overflow=truncate``), refused (``error``), or read in windows of
 the full limit, side by side (``windows``): their vectors are averaged with the number of counted tokens as
 weight; for ``max`` the maximum is taken, for ``last`` the last window's.
+
+``random_weights=SEED`` is the control for what training adds: the same files, tokens and rules, with the weights that
+the model's own initialisation draws. Its identity names the seed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +74,9 @@ class HFEncoder:
         with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
             local = replace(source, folder=folder)
             self._tokenizer = hf_model.load_tokenizer(local, where=where, trust_remote_code=trust)
-            self._model = hf_model.load_model(
+            seed = values["random_weights"]
+            load = hf_model.load_model if seed is None else partial(hf_model.load_random_model, seed=int(seed))
+            self._model = load(
                 local,
                 where=where,
                 dtype=str(values["dtype"]),
@@ -262,6 +268,8 @@ class HFEncoder:
         settings = {"rule": _RULE, **{o.name: used[o.name] for o in HF.options if o.changes_vectors}}
         if used["compile"]:  # rounds differently; left out where it is off, as in stores from before the option
             settings["compile"] = True
+        if used["random_weights"] is None:  # likewise
+            del settings["random_weights"]
         return _View(
             index,
             pooling,

@@ -94,6 +94,35 @@ def load_model(source: Source, *, where: str, dtype: str, attention: str, device
             if own_code
             else "save the whole model again, or correct model_type in config.json",
         )
+    return _ready(model, device)
+
+
+def load_random_model(
+    source: Source, seed: int, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool
+) -> Any:
+    """The model of the same configuration as training finds it: initialised at random, from `seed`, in float32.
+
+    Raises EncoderError.
+    """
+    try:
+        with _quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config = transformers.AutoConfig.from_pretrained(
+                source.folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+            model: Any = transformers.AutoModel.from_config(
+                config,
+                trust_remote_code=trust_remote_code,
+                dtype=torch.float32,
+                **({} if attention == "auto" else {"attn_implementation": attention}),
+            )
+    except Exception as error:  # as in `load_model`
+        raise _cannot_load("model", error, where=where, trusted=trust_remote_code) from error
+    return _ready(model.to(getattr(torch, dtype)), device)
+
+
+def _ready(model: Any, device: str) -> Any:
+    """The part that is read, in evaluation mode, on its device."""
     if getattr(model.config, "is_encoder_decoder", False):
         model = model.get_encoder()
     model.config.use_cache = False  # a decoder would keep keys and values that nobody reads

@@ -32,6 +32,15 @@ KMER = Kind(
     ),
 )
 
+COMPOSITION = Kind(
+    name="composition",
+    form="composition",
+    summary="Length, GC share, shares of letters and of neighbouring pairs: the baseline of 22 numbers.",
+    example="composition",
+    home="geneb_jax.encoder.composition:load",
+    options=(),
+)
+
 ONEHOT = Kind(
     name="onehot",
     form="onehot[:LENGTH]",
@@ -83,6 +92,7 @@ HF = Kind(
         Option("attention", str, "auto", "attention code of transformers", ("auto", "eager", "sdpa")),
         Option("device", str, "auto", "auto, cpu, cuda:N, several joined by +, or all (CUDA)", changes_vectors=False),
         Option("batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False),
+        Option("random_weights", int, None, "the model untrained: random weights, this seed; a control"),
         Option("compile", bool, False, "torch.compile the model: minutes first, then faster", (), False),
         Option("padding", bool, True, "pad to batch unequal lengths; false: equal ones only", (), False),
         Option("trust_remote_code", bool, False, "run Python code that comes with the model", (), False),
@@ -154,5 +164,6 @@ MODEL = Kind(
 )
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (KMER, ONEHOT, RANDOM_CONV, HF, MODEL, OPENSPLICEAI, SPLICEAI, DEEPAC, CUSTOM)
+    kind.name: kind
+    for kind in (KMER, COMPOSITION, ONEHOT, RANDOM_CONV, HF, MODEL, OPENSPLICEAI, SPLICEAI, DEEPAC, CUSTOM)
 }

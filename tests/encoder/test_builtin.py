@@ -166,7 +166,9 @@ def test_random_conv_weights_are_the_same_in_another_process_with_other_jax_sett
     np.testing.assert_allclose(there, conv.encode(["ACGTTGCAN"])[0], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("spec", ["kmer:3", "kmer:2,counts=true,canonical=true", "onehot:50", "random-conv:24"])
+@pytest.mark.parametrize(
+    "spec", ["kmer:3", "kmer:2,counts=true,canonical=true", "onehot:50", "random-conv:24", "composition"]
+)
 def test_built_in_encoders_pass_the_checks(spec):
     rng = np.random.default_rng(1)
     sequences = ["".join(rng.choice(list("ACGT"), n)) for n in (20, 33, 60, 61, 90)]
@@ -174,3 +176,13 @@ def test_built_in_encoders_pass_the_checks(spec):
     assert isinstance(encoder, Encoder)
     assert encoder.encode([]).shape == (0, encoder.info.width)
     check_encoder(encoder, sequences).raise_if_failed()
+
+
+def test_composition_is_what_counting_gives():
+    encoder = load_encoder("composition")
+    found = dict(zip(encoder.columns, encoder.encode(["ggCANU"])[0].tolist(), strict=True))
+    plain = {"G": 2 / 5, "C": 1 / 5, "A": 1 / 5, "T": 1 / 5, "G or C": 3 / 5, "GG": 1 / 3, "GC": 1 / 3, "CA": 1 / 3}
+    expected = dict.fromkeys(encoder.columns, 0.0) | plain | {"log10(1 + length)": np.log10(7)}
+    # AN and NU are no pairs of plain bases
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert not encoder.encode([""]).any()

@@ -99,6 +99,23 @@ def test_poolings_are_the_unbatched_rule(bert, pooling, counted):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_the_twin_with_random_weights_is_the_same_model_untrained(bert):
+    real, twin, again, other = (
+        load_encoder(f"hf:{bert}{options}")
+        for options in ("", ",random_weights=0", ",random_weights=0", ",random_weights=1")
+    )
+    vectors = twin.encode(SEQUENCES)
+    assert np.array_equal(vectors, again.encode(SEQUENCES))
+    assert not np.allclose(vectors, other.encode(SEQUENCES))
+    assert not np.allclose(vectors, real.encode(SEQUENCES))
+    assert len({e.info.digest for e in (real, twin, other)}) == 3
+    assert twin.info.name == "tiny-bert,random_weights=0"
+    # stores from before the option keep their identity
+    assert "random_weights" not in real.info.settings
+    shapes = [[(name, w.shape) for name, w in e._model.named_parameters()] for e in (real, twin)]
+    assert shapes[0] == shapes[1]
+
+
 @pytest.mark.parametrize(("layer", "index"), [("last", 3), ("mid", 1), ("0", 0), ("-2", 2), ("-4", 0), ("3", 3)])
 def test_layers(bert, layer, index):
     encoder = load_encoder(f"hf:{bert},layer={layer}")
