@@ -110,7 +110,8 @@ def load_random_model(
             config = transformers.AutoConfig.from_pretrained(
                 source.folder, local_files_only=True, trust_remote_code=trust_remote_code
             )
-            model: Any = transformers.AutoModel.from_config(
+            auto: Any = transformers.AutoModel
+            model = auto.from_config(
                 config,
                 trust_remote_code=trust_remote_code,
                 dtype=torch.float32,
