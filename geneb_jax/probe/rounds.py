@@ -38,9 +38,11 @@ from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import (
     active_rows,
     class_curvatures,
+    diagonal_factor,
     mean_curvature,
     mean_gram,
     refreshed_factor,
+    uniform_curvature,
     uniform_factor,
 )
 from geneb_kernels.gram import weighted_gram_host
@@ -103,6 +105,30 @@ def _first_factors(
     return jax.vmap(lane)(G, problem.weights, problem.penalty)
 
 
+@partial(jax.jit, static_argnames="o")
+def _diagonal_factors(problem: Problem, o: int) -> Float[Array, "p q"]:
+    """Diagonal stand-ins at W = 0."""
+    k = 2 if o == 1 else o
+    return jax.vmap(lambda weights, penalty: diagonal_factor(jnp.sum(weights), penalty, k))(
+        problem.weights, problem.penalty
+    )
+
+
+def small_features(lanes: Lanes) -> bool:
+    """Whether the penalty outweighs the data in every lane, so that the Hessian is nearly diagonal.
+
+    In solver coordinates a column has mean square 1 and the penalty π = 1/scale²: with frequencies for features, whose
+    spread is a thousandth, π is beyond the whole weight of the rows.
+    """
+    o = lanes.Y.shape[-1]
+    weights, penalty = np.asarray(lanes.weights, np.float64), np.asarray(lanes.penalty, np.float64)
+    curvature = uniform_curvature(2 if o == 1 else o) * np.asarray(lanes.C, np.float64) * weights.sum(axis=1)
+    penalised = penalty > 0
+    with np.errstate(all="ignore"):
+        ratio = np.where(penalised, curvature[:, None] / np.where(penalised, penalty, 1), 0).mean(axis=1)
+    return bool((ratio <= 1).all())
+
+
 @partial(jax.jit, static_argnames=("per_class", "split"))
 def _refresh(
     problem: Problem, G: Float[Array, "*p q q"], state: State, per_class: bool, split: Split | None = None
@@ -129,7 +155,7 @@ def _refresh(
 @partial(jax.jit, static_argnames=("max_steps", "max_inner", "split"))
 def _round(
     problem: Problem,
-    factor: Float[Array, "p *k q q"],
+    factor: Float[Array, "p *k q"],
     state: State,
     tolerance: Array,
     max_products: Array,
@@ -151,16 +177,24 @@ def _round(
     return kept(over_lanes(lanes, split, specs)(problem, factor, state, tolerance, max_products), split)
 
 
-def refresh_passes(n: int, q: int, o: int, blocks: int) -> int:
-    """What rebuilding one lane's preconditioner of `blocks` blocks costs, in passes over X (n, q) with o columns.
+def refresh_passes(n: int, q: int, o: int, blocks: int, rows: int | None = None) -> int:
+    """What building one lane's preconditioner of `blocks` blocks costs, in passes over X (n, q) with o columns.
+
+    `rows`: from how many rows of X; None for those of a rebuilt one.
 
     Counted in operations: a Gram matrix of the active rows on and above the diagonal, and a Cholesky factor with its
     inverse at a third of the Gram's rate; a pass at two thirds of the Gram's rate, or at the memory's (a number read
     costs as much as 32 operations).
     """
-    gram = 1.2 * active_rows(n) * q**2
+    gram = 1.2 * (active_rows(n) if rows is None else rows) * q**2
     factor = 4.0 * q**3
     return max(LEAST_BUDGET, round(blocks * (gram + factor) / (n * q * max(3.0 * o, 32.0))))
+
+
+def _gram_of_all(lanes: Lanes, problem: Problem, split: Split | None) -> Float[Array, "q q"]:
+    if split is not None:
+        return _spread_mean_gram(problem, split)
+    return _host_mean_gram(lanes) if jax.default_backend() == "cpu" else _mean_gram(lanes)
 
 
 def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = False) -> Fitted:
@@ -179,18 +213,23 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool =
     state = zero_state(lanes)
     split = split_for(problem)
     problem, state = spread(problem, state, split)
-    if split is not None:
-        G = _spread_mean_gram(problem, split)
-    else:
-        G = _host_mean_gram(lanes) if jax.default_backend() == "cpu" else _mean_gram(lanes)
-    factor = _first_factors(problem, G, o, split)
     tol = np.asarray(tolerance, lanes.X.dtype)
 
     fitted: Fitted | None = None
     alive = np.arange(problem.weights.shape[0])
+    G: Array | None = None
+    first = refresh_passes(n, q, o, 1, rows=n)
     while True:
+        if fitted is None and split is None and first > 2 * LEAST_BUDGET and small_features(lanes):
+            # no Gram matrix where it can be done without; this may take as long as it would
+            factor, allowed, inner = _diagonal_factors(problem, o), first, first // 2
+        elif G is None:
+            G = _gram_of_all(lanes, problem, split)
+            factor, allowed, inner = _first_factors(problem, G, o, split), budget, MAX_INNER
+        else:
+            factor, allowed, inner = _refresh(problem, G, state, per_class, split), budget, MAX_INNER
         state = _round(
-            problem, factor, state, tol, np.int32(budget), max_steps=max_steps, max_inner=MAX_INNER, split=split
+            problem, factor, state, tol, np.int32(allowed), max_steps=max_steps, max_inner=inner, split=split
         )
         fitted, on = updated(fitted, state, alive, max_steps)
         if not len(on):
@@ -199,4 +238,3 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool =
         if fewer is not None:
             problem, state = take(problem, state, fewer, split)
             alive = alive[fewer]
-        factor = _refresh(problem, G, state, per_class, split)

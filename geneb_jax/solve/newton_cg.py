@@ -103,14 +103,16 @@ def gradient(problem: Problem, state: State) -> tuple[Float[Array, "d o"], Float
     return data + problem.penalty[:, None] * state.W, P
 
 
-def precondition(factor: Float[Array, "*k d d"], R: Float[Array, "d o"]) -> Float[Array, "d o"]:
-    """M⁻¹ R for M = L Lᵀ given `factor` = L⁻¹: one for all columns, or one for each (k, d, d).
+def precondition(factor: Float[Array, "*k d"], R: Float[Array, "d o"]) -> Float[Array, "d o"]:
+    """M⁻¹ R for M = L Lᵀ given `factor` = L⁻¹ (d, d): one for all columns, or one for each (k, d, d); (d,) is diagonal.
 
     Inverting the triangle and not M keeps M⁻¹ positive definite in any precision. For k > 2 the result is projected
     on columns that sum to zero: the optimum lies there (a constant added to every class changes no loss and only
     raises the penalty), and without the projection rounding drifts along the intercept's free direction.
     """
-    if factor.ndim == 3:
+    if factor.ndim == 1:
+        V = (factor**2)[:, None] * R
+    elif factor.ndim == 3:
         T = jnp.einsum("kij,jk->ki", factor, R, precision=HIGHEST)
         V = jnp.einsum("kij,ki->jk", factor, T, precision=HIGHEST)
     else:
@@ -223,7 +225,7 @@ def _step_length(
 
 
 def outer_step(
-    problem: Problem, factor: Float[Array, "*k d d"], state: State, tolerance: Float[Array, ""], max_inner: int
+    problem: Problem, factor: Float[Array, "*k d"], state: State, tolerance: Float[Array, ""], max_inner: int
 ) -> State:
     """One Newton step; sets ``running`` to 0 and the status when there is nothing left to do."""
     apply = partial(precondition, factor)
@@ -320,7 +322,7 @@ def follow(
 
 def solve(
     problem: Problem,
-    factor: Float[Array, "*k d d"],
+    factor: Float[Array, "*k d"],
     state: State,
     *,
     tolerance: Float[Array, ""],

@@ -47,6 +47,11 @@ def uniform_factor(
     return inverse_factor(total_weight * uniform_curvature(k) * G + jnp.diag(penalty))
 
 
+def diagonal_factor(total_weight: Float[Array, ""], penalty: Float[Array, " d"], k: int) -> Float[Array, " d"]:
+    """L⁻¹ of the diagonal at W = 0 alone, for columns whose mean square is 1."""
+    return jax.lax.rsqrt(jnp.maximum(total_weight * uniform_curvature(k) + penalty, np.finfo(penalty.dtype).tiny))
+
+
 def class_curvatures(P: Float[Array, "n o"], weights: Float[Array, " n"]) -> Float[Array, "o n"]:
     """Row curvatures of the Hessian's diagonal blocks, w·p(1 - p) for each column: for two classes, the Hessian's."""
     return (weights[:, None] * P * (1 - P)).T
