@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Generic
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.probe.regime import Regime
 from geneb_jax.probe.spec import LogisticSpec
 from geneb_jax.status import Status
 
+Spec = TypeVar("Spec", default=LogisticSpec)
+
 
 @dataclass(frozen=True)
-class Lane:
-    """One probe to fit on one task: which rows it sees and what it is."""
+class Lane(Generic[Spec]):
+    """One probe to fit on one task: which rows it sees and what it is.
+
+    The specification is a `LogisticSpec` where nothing else is said; `geneb_jax.probe.heads` has the other types.
+    """
 
     regime: Regime
     seed: int
-    spec: LogisticSpec
+    spec: Spec
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,8 @@ class LaneResult:
     """One fitted and scored lane.
 
     ``coef`` (d, o) and ``intercept`` (o,) are in the units of the raw features, o = 1 for two classes (the second
-    class is the positive one) and k beyond; both are None where ``status.has_score`` is false.
+    class is the positive one) and k beyond; both are None where ``status.has_score`` is false, and for a probe that
+    is not linear.
     ``classes`` (k,) are the sorted training labels, the meaning of the columns.
     ``predictions`` (m,) are labels of the test rows, in test order.
     ``labels`` (K,) are the sorted labels of training and test rows together, the meaning of the table's axes;
@@ -37,7 +45,7 @@ class LaneResult:
     the first class. ``solver_reason`` is the cost model's account of why ``solver`` was taken, where it was asked.
     """
 
-    lane: Lane
+    lane: Lane[Any]
     status: Status
     classes: NumpyInt
     labels: NumpyInt
@@ -59,7 +67,7 @@ class LaneResult:
     seconds: float = field(default=0.0, compare=False)
 
 
-def empty_result(lane: Lane, status: Status, y_train: NumpyInt, y_test: NumpyInt) -> LaneResult:
+def empty_result(lane: Lane[Any], status: Status, y_train: NumpyInt, y_test: NumpyInt) -> LaneResult:
     """The result of a lane that could not be fitted, carrying the reason."""
     return LaneResult(
         lane=lane,

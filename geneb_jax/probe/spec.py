@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geneb_jax.errors import ProbeError
+from geneb_jax.probe.heads.specs import AnyHead
 from geneb_jax.probe.regime import check_key
 
 Dtype = Literal["float32", "float64"]
@@ -118,4 +119,4 @@ class HeldOutC:
         return dataclasses.replace(self.base, C=C)
 
 
-ProbeSpec = LogisticSpec | HeldOutC
+ProbeSpec = LogisticSpec | HeldOutC | AnyHead

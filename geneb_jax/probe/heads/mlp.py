@@ -1,0 +1,335 @@
+"""The multilayer perceptron: one hidden layer in Flax, trained by Optax, vmapped over draws, seeds and learning rates.
+
+Every random number (weights, held-out rows, the order of rows in an epoch) is that of scikit-learn's
+``MLPClassifier(random_state=seed)``, so a fit is the same fit, up to the rounding of the training's arithmetic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax  # type: ignore[import-untyped]
+from flax import linen
+
+from geneb_jax.axes import Array, Bool, Float, Int, NumpyBool, NumpyFloat, NumpyInt
+from geneb_jax.probe.heads.specs import MlpSpec
+from geneb_jax.probe.spec import Dtype
+
+LANE_BYTES = 512 * 2**20
+"""About how much the weights of lanes that are trained together may take."""
+
+ORDER_NUMBERS = 1 << 20
+"""Row numbers of the epochs that are handed to the device at a time."""
+
+EPOCHS = 20
+"""Most epochs at a time."""
+
+Params = Any
+
+
+class Network(linen.Module):
+    """Dense, ReLU, dense; one output for two classes."""
+
+    hidden: int
+    outputs: int
+
+    @linen.compact
+    def __call__(self, x: Array) -> Array:
+        """Outputs (…, o) of rows (…, d)."""
+        x = linen.relu(linen.Dense(self.hidden, param_dtype=x.dtype, precision="highest", name="first")(x))
+        return jnp.asarray(linen.Dense(self.outputs, param_dtype=x.dtype, precision="highest", name="second")(x))
+
+
+class Trained(NamedTuple):
+    """One fit on the test rows: class numbers (m,), which tie (m,), epochs, whether it stopped by itself, last loss."""
+
+    predicted: NumpyInt
+    tied: NumpyBool
+    epochs: int
+    stopped: bool
+    loss: float
+
+
+class Training(NamedTuple):
+    """One fit: rows of X that it may use, the seed of everything random, its specification."""
+
+    rows: NumpyInt
+    seed: int
+    spec: MlpSpec
+
+
+class Draw(NamedTuple):
+    """What is random in a fit: the generator after its first uses, weights, rows to train on and rows held out."""
+
+    state: np.random.RandomState
+    params: Params
+    fit: NumpyInt
+    held: NumpyInt
+
+
+def adam(rate: Float[Array, ""]) -> optax.GradientTransformation:
+    """Adam as scikit-learn writes it: epsilon 1e-8 beside the root of the moment before its bias is corrected."""
+
+    def init(params: Params) -> tuple[Any, Params, Params]:
+        zeros = optax.tree.zeros_like(params)
+        return jnp.zeros((), jnp.int32), zeros, zeros
+
+    def update(grads: Params, state: tuple[Any, Params, Params], params: Params = None) -> tuple[Params, Any]:
+        count, first, second = state[0] + 1, *state[1:]
+        first = optax.tree.update_moment(grads, first, 0.9, 1)
+        second = optax.tree.update_moment(grads, second, 0.999, 2)
+        t = count.astype(rate.dtype)
+        step = rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return jax.tree.map(lambda m, v: -step * m / (jnp.sqrt(v) + 1e-8), first, second), (count, first, second)
+
+    return optax.GradientTransformation(init, update)
+
+
+def batch_loss(network: Network, params: Params, x: Array, y: Array, weight: Array, alpha: float) -> Float[Array, ""]:
+    """Mean log loss of a batch, rows of weight 0 left out, with ½·alpha·‖W‖² / rows for the two kernels."""
+    z = jnp.asarray(network.apply({"params": params}, x))
+    if network.outputs == 1:
+        loss = optax.losses.sigmoid_binary_cross_entropy(z[:, 0], y.astype(z.dtype))
+    else:
+        loss = optax.losses.softmax_cross_entropy_with_integer_labels(z, y)
+    squares = sum(jnp.sum(layer["kernel"] ** 2) for layer in params.values())
+    return jnp.asarray((jnp.sum(loss * weight) + 0.5 * alpha * squares) / jnp.sum(weight))
+
+
+def draw_random(index: NumpyInt, d: int, k: int, lane: Training, dtype: Dtype) -> Draw:
+    """The random numbers of one fit, in scikit-learn's order: both layers' weights, then the held-out rows.
+
+    Nothing is held out where a tenth of the rows could not hold every class, or a class has a single row.
+    """
+    from sklearn.model_selection import train_test_split
+
+    state, o = np.random.RandomState(lane.seed), 1 if k == 2 else k
+    params = {}
+    for name, (inputs, outputs) in {"first": (d, lane.spec.hidden), "second": (lane.spec.hidden, o)}.items():
+        bound = np.sqrt(6.0 / (inputs + outputs))
+        kernel = state.uniform(-bound, bound, (inputs, outputs)).astype(dtype)
+        params[name] = {"kernel": kernel, "bias": state.uniform(-bound, bound, outputs).astype(dtype)}
+    own = index[lane.rows]
+    n, held = len(own), int(np.ceil(lane.spec.held_out * len(own)))
+    if held < max(2, k) or n - held < k or np.bincount(own).min() < 2:
+        return Draw(state, params, lane.rows, lane.rows[:0])
+    # scikit-learn stratifies by rows of the one-hot table as strings, which sort the classes backwards
+    strata = own if k == 2 else k - 1 - own
+    fit, out = train_test_split(np.arange(n), random_state=state, test_size=lane.spec.held_out, stratify=strata)
+    return Draw(state, params, lane.rows[fit], lane.rows[out])
+
+
+class _Progress(NamedTuple):
+    """Lanes in training: everything has a leading axis p. best: accuracy on held-out rows, or minus the loss."""
+
+    params: Params
+    optimizer: Any
+    kept: Params
+    best: Float[Array, " p"]
+    without_gain: Int[Array, " p"]
+    epochs: Int[Array, " p"]
+    loss: Float[Array, " p"]
+    done: Bool[Array, " p"]
+
+
+def train(
+    X: NumpyFloat, index: NumpyInt, k: int, test: NumpyFloat, lanes: Sequence[Training], dtype: Dtype
+) -> list[Trained]:
+    """Train every lane on rows of X (n, d) with class numbers index (n,), and predict test rows (m, d)."""
+    found: dict[int, Trained] = {}
+    draws: dict[tuple[bytes, int, int], Draw] = {}
+    groups: dict[object, list[int]] = {}
+    used: list[Draw] = []
+    for i, lane in enumerate(lanes):
+        key = (lane.rows.tobytes(), lane.seed, lane.spec.hidden)
+        # a lane of its own order: the generator goes on with every epoch
+        draw = draws.get(key) or draw_random(index, X.shape[1], k, lane, dtype)
+        draws[key] = draw
+        used.append(draw)
+        alike = dataclasses.replace(lane.spec, learning_rate=1.0)
+        groups.setdefault((alike, len(draw.fit), len(draw.held)), []).append(i)
+    device, labels, tests = jnp.asarray(X, dtype), jnp.asarray(index), jnp.asarray(test, dtype)
+    for places in groups.values():
+        spec = lanes[places[0]].spec
+        per_lane = 6 * spec.hidden * (X.shape[1] + k) * np.dtype(dtype).itemsize
+        size = max(1, LANE_BYTES // per_lane)
+        for cut in (places[i : i + size] for i in range(0, len(places), size)):
+            answers = _train_alike(device, labels, k, tests, [lanes[i] for i in cut], [used[i] for i in cut], dtype)
+            found |= dict(zip(cut, answers, strict=True))
+    return [found[i] for i in range(len(lanes))]
+
+
+def _train_alike(
+    X: Array, labels: Array, k: int, test: Array, lanes: list[Training], draws: list[Draw], dtype: Dtype
+) -> list[Trained]:
+    spec = dataclasses.replace(lanes[0].spec, learning_rate=1.0)
+    network = Network(spec.hidden, 1 if k == 2 else k)
+    n = len(draws[0].fit)
+    batch = min(spec.batch, n)
+    number = -(-n // batch)
+    rates = jnp.asarray([lane.spec.learning_rate for lane in lanes], dtype)
+    params = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *[draw.params for draw in draws])
+    p = len(lanes)
+    shift, scale = _scales(X, [lane.rows for lane in lanes], spec.standardize)
+    progress = _Progress(
+        params,
+        jax.vmap(lambda params, rate: adam(rate).init(params))(params, rates),
+        params,
+        jnp.full(p, -jnp.inf, dtype),
+        jnp.zeros(p, jnp.int32),
+        jnp.zeros(p, jnp.int32),
+        jnp.zeros(p, dtype),
+        jnp.zeros(p, bool),
+    )
+    held = jnp.asarray(np.stack([draw.held for draw in draws]))
+    # lanes with the same draw share its generator, which must go on once an epoch
+    streams = {id(draw): _Order(draw, number * batch) for draw in draws}
+    each = int(np.clip(ORDER_NUMBERS // (number * batch * len(streams)), 1, EPOCHS))
+    weight = jnp.asarray((np.arange(number * batch) < n).astype(dtype).reshape(number, batch))
+    for start in range(0, spec.max_epochs, each):
+        count = min(each, spec.max_epochs - start)
+        orders = {key: stream.epochs(count, each) for key, stream in streams.items()}
+        order = jnp.asarray(np.stack([orders[id(draw)] for draw in draws])).reshape(p, each, number, batch)
+        progress = _epochs(
+            network, spec, X, labels, shift, scale, order, weight, held, rates, progress, jnp.asarray(count)
+        )
+        if bool(progress.done.all()):
+            break
+    final = progress.kept if held.shape[1] else progress.params
+    best, tied = _predict(network, final, test, shift, scale)
+    parts = (best, tied, progress.epochs, progress.done, progress.loss)
+    return [Trained(a, b, int(c), bool(e), float(f)) for a, b, c, e, f in zip(*map(np.asarray, parts), strict=True)]
+
+
+class _Order:
+    """The order of rows in each epoch: what scikit-learn's `shuffle` makes of the last epoch's order."""
+
+    def __init__(self, draw: Draw, length: int) -> None:
+        self.draw, self.length, self.state = draw, length, np.random.RandomState()
+        # training the same draw again, with other settings, begins again
+        self.state.set_state(draw.state.get_state())
+        self.last = np.arange(len(draw.fit))
+
+    def epochs(self, count: int, room: int) -> NumpyInt:
+        """The next `count` epochs, rows of X (room, length), with zeros behind."""
+        table = np.zeros((room, self.length), np.int32)
+        for i in range(count):
+            places = np.arange(len(self.last))
+            self.state.shuffle(places)
+            self.last = self.last[places]
+            table[i, : len(self.last)] = self.draw.fit[self.last]
+        return table
+
+
+def _scales(X: Array, rows: Sequence[NumpyInt], standardize: bool) -> tuple[Array | None, Array | None]:
+    """Mean and spread (p, d) of each lane's rows, where it standardises."""
+    if not standardize:
+        return None, None
+    from geneb_jax.probe.heads.moments import scale_of
+
+    known: dict[bytes, tuple[NumpyFloat, NumpyFloat]] = {}
+    for own in rows:
+        if own.tobytes() not in known:
+            part = np.asarray(X[jnp.asarray(own)], np.float64)
+            mean = part.mean(axis=0)
+            known[own.tobytes()] = mean, scale_of(part.var(axis=0), mean, len(part))
+    found = [known[own.tobytes()] for own in rows]
+    return jnp.asarray(np.stack([a for a, _ in found]), X.dtype), jnp.asarray(np.stack([b for _, b in found]), X.dtype)
+
+
+def _scaled(x: Array, shift: Array | None, scale: Array | None) -> Array:
+    return x if shift is None or scale is None else (x - shift) / scale
+
+
+@partial(jax.jit, static_argnames=("network", "spec"), donate_argnames="progress")
+def _epochs(
+    network: Network,
+    spec: MlpSpec,
+    X: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    shift: Float[Array, "p d"] | None,
+    scale: Float[Array, "p d"] | None,
+    order: Int[Array, "p e s b"],
+    weight: Float[Array, "s b"],
+    held: Int[Array, "p h"],
+    rates: Float[Array, " p"],
+    progress: _Progress,
+    count: Int[Array, ""],
+) -> _Progress:
+    """Up to `count` epochs of every lane that is not done, stopping when all are."""
+    n = jnp.sum(weight)
+
+    def epoch(
+        params: Params, optimizer: Any, order: Array, rate: Array, shift: Array | None, scale: Array | None
+    ) -> tuple[Params, Any, Array]:
+        def step(i: Array, state: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
+            params, optimizer, total = state
+            x = _scaled(X[order[i]], shift, scale)
+            loss, grads = jax.value_and_grad(partial(batch_loss, network))(
+                params, x, labels[order[i]], weight[i], spec.alpha
+            )
+            updates, optimizer = adam(rate).update(grads, optimizer)
+            return optax.apply_updates(params, updates), optimizer, total + loss * jnp.sum(weight[i])
+
+        params, optimizer, total = jax.lax.fori_loop(
+            0, order.shape[0], step, (params, optimizer, jnp.zeros((), X.dtype))
+        )
+        return params, optimizer, total / n
+
+    def accuracy(params: Params, held: Array, shift: Array | None, scale: Array | None) -> Array:
+        z = network.apply({"params": params}, _scaled(X[held], shift, scale))
+        return jnp.mean(_classes(jnp.asarray(z))[0] == labels[held], dtype=X.dtype)
+
+    def body(state: tuple[Array, _Progress]) -> tuple[Array, _Progress]:
+        i, old = state
+        params, optimizer, loss = jax.vmap(epoch)(old.params, old.optimizer, order[:, i], rates, shift, scale)
+        score = jax.vmap(accuracy)(params, held, shift, scale) if held.shape[1] else -loss
+        # accuracy must rise, or the loss fall, by tol
+        gained = score >= old.best + spec.tol if held.shape[1] else loss <= -old.best - spec.tol
+        without = jnp.where(gained, 0, old.without_gain + 1)
+        better = score > old.best
+        new = _Progress(
+            params,
+            optimizer,
+            _choose(better, params, old.kept),
+            jnp.where(better, score, old.best),
+            without,
+            old.epochs + 1,
+            loss,
+            without > spec.patience,
+        )
+        return i + 1, _choose(old.done, old, new)
+
+    def go(state: tuple[Array, _Progress]) -> Array:
+        return (state[0] < count) & ~jnp.all(state[1].done)
+
+    return jax.lax.while_loop(go, body, (jnp.zeros((), count.dtype), progress))[1]
+
+
+def _choose(which: Array, yes: Any, no: Any) -> Any:
+    """Lane by lane."""
+    return jax.tree.map(lambda a, b: jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
+
+
+def _classes(z: Array) -> tuple[Array, Array]:
+    """Class numbers of outputs (m, o), and which rows tie exactly."""
+    if z.shape[-1] == 1:
+        return (z[..., 0] > 0).astype(jnp.int32), z[..., 0] == 0
+    best = jnp.max(z, axis=-1, keepdims=True)
+    return jnp.argmax(z, axis=-1), jnp.sum(z == best, axis=-1) > 1
+
+
+@partial(jax.jit, static_argnames="network")
+def _predict(
+    network: Network, params: Params, test: Array, shift: Array | None, scale: Array | None
+) -> tuple[Array, Array]:
+    def one(params: Params, shift: Array | None, scale: Array | None) -> tuple[Array, Array]:
+        return _classes(jnp.asarray(network.apply({"params": params}, _scaled(test, shift, scale))))
+
+    return jax.vmap(one)(params, shift, scale)
