@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,8 +56,12 @@ def probe_options(function: _Command) -> _Command:
                          help="Seeds of the few-shot draws, instead of --draws. Default: GENEB's 13,17,42,123,997."),
             click.option("--key", type=int, default=0, show_default=True, metavar="INT",
                          help="What seeds beyond GENEB's, and the rows held out by --C auto, are derived from."),
-            click.option("--C", "penalties", default="1.0", show_default=True, metavar="LIST",
-                         help="Inverse penalty, scikit-learn's C; several values are fitted together. auto: chosen "
+            click.option("--probe", "heads", default="logistic", show_default=True, metavar="LIST",
+                         help="Probe types: logistic, ridge, svm, lda, centroid, knn, gnb, mlp. Settings follow after "
+                         "colons, as in knn:k=1:metric=cosine or lda:shrinkage=0.5 (docs/probes.md)."),
+            click.option("--C", "penalties", metavar="LIST", show_default="1.0",
+                         help="Inverse penalty of logistic, svm and ridge, scikit-learn's C; several values are fitted "
+                         "together. auto, for logistic: chosen "
                          "from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, never on test; "
                          "auto:0.1,1,10 chooses from these."),
             click.option("--standardize", is_flag=True,
@@ -103,7 +108,8 @@ def probe_arguments(
     draws: int | None,
     seeds: str | None,
     key: int,
-    penalties: str,
+    heads: str,
+    penalties: str | None,
     standardize: bool,
     balanced: bool,
     no_intercept: bool,
@@ -125,14 +131,59 @@ def probe_arguments(
         "draws": draws,
         "seeds": None if seeds is None else split_numbers(seeds, int, "--seeds"),
         "key": key,
-        "specs": make_specs(
-            penalties, key=key, standardize=standardize, balanced=balanced, fit_intercept=not no_intercept
+        "specs": make_all_specs(
+            split_list(heads),
+            penalties,
+            key=key,
+            standardize=standardize,
+            balanced=balanced,
+            fit_intercept=not no_intercept,
         ),
     }
     budget = parse_size(memory_budget, "--memory-budget")
     check_engine(engine, budget, solver)
     dtype = "float64" if x64 else "float32"
     return {**study, "engine": engine, "solver": solver, "dtype": dtype, "memory_budget": budget}
+
+
+def make_all_specs(
+    heads: Sequence[str], penalties: str | None, *, standardize: bool, key: int = 0, **settings: bool
+) -> list[ProbeSpec]:
+    """The specifications of several probe types: each penalty of the list for each type that has one.
+
+    Raises:
+        UsageError: an empty list, or an option that a type does not have.
+        UnknownNameError: no such type, or setting of a type.
+    """
+    from geneb_jax.probe.heads.specs import parse_head
+
+    if not heads:
+        raise UsageError("--probe is empty", cure="write logistic, or several types with commas")
+    specs: list[ProbeSpec] = []
+    for head in heads:
+        if head == "logistic":
+            specs += make_specs(penalties or "1.0", key=key, standardize=standardize, **settings)
+            continue
+        parse_head(head)  # an unknown name is said first
+        if settings.get("balanced") or not settings.get("fit_intercept", True):
+            raise UsageError(
+                f"--balanced and --no-intercept are for the logistic probe, and --probe names {head}",
+                cure="leave them out, or probe in two commands",
+            )
+        kind, own = head.split(":")[0], penalties is not None and not {"C", "alpha"} & set(re.split("[:=]", head))
+        if kind not in ("ridge", "svm") or not own:
+            specs.append(parse_head(head, standardize=standardize))
+            continue
+        if "auto" in str(penalties):
+            raise UsageError(
+                f"--C auto is for the logistic probe, and --probe names {head}",
+                cure=f"write the penalty with the probe, as in {kind}:{'C=1' if kind == 'svm' else 'alpha=1'}",
+            )
+        for C in split_numbers(str(penalties), float, "--C"):
+            # a C of 0 or below is refused by the specification
+            value = {"C": C} if kind == "svm" else {"alpha": 0.5 / C if C else C}
+            specs.append(parse_head(head, standardize=standardize, **value))
+    return specs
 
 
 def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeSpec]:

@@ -9,7 +9,14 @@ from geneb_jax.stats.aggregate import Series
 
 def penalty(series: Series) -> str:
     """C in words."""
-    return "auto" if series.C is None else f"{series.C:g}"
+    if series.C is None:
+        return "auto" if chooses_penalty(series) else "-"
+    return f"{series.C:g}"
+
+
+def chooses_penalty(series: Series) -> bool:
+    """Whether C is chosen fit by fit; other probe types than the logistic one may have none."""
+    return series.C is None and series.probe.startswith("logistic")
 
 
 def encoder_name(series: Series, among: Sequence[Series]) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geneb_jax.report.layout import Column, number_range, packed, share, value
-from geneb_jax.report.naming import encoder_name, penalty, series_name
+from geneb_jax.report.naming import chooses_penalty, encoder_name, penalty, series_name
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
@@ -167,7 +167,7 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
 
 def _choice_json(found: Aggregate | TaskScore) -> dict[str, Any]:
     """How often each C was chosen on held-out rows; null where C was fixed."""
-    free = found.series.C is None
+    free = chooses_penalty(found.series)
     return {
         "C_chosen": {f"{C:g}": n for C, n in found.chosen.items()} if free else None,
         "C_default": found.num_default if free else None,
@@ -283,7 +283,7 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
 
 def _choices(board: Board, width: int) -> Iterator[Table]:
     """How often each C was chosen, one line per series and regime; none where every C was given."""
-    rows = [a for a in board.aggregates if a.series.C is None and (a.chosen or a.num_default)]
+    rows = [a for a in board.aggregates if chooses_penalty(a.series) and (a.chosen or a.num_default)]
     if not rows:
         return
     several = len({(a.series.encoder_digest, a.series.probe_digest) for a in rows}) > 1

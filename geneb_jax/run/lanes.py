@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from geneb_jax.errors import UsageError
 from geneb_jax.probe.lane import Lane
 from geneb_jax.probe.regime import GENEB_SEEDS, Regime, check_key, check_seeds, draw_seeds
-from geneb_jax.probe.spec import HeldOutC, LogisticSpec, ProbeSpec
+from geneb_jax.probe.spec import HeldOutC, ProbeSpec
 
 BLOCK_BYTES = 256 * 2**20
 """Most memory for what a block of lanes brings back: coefficients and predictions."""
@@ -24,9 +25,9 @@ class Asked:
     spec: ProbeSpec
     digest: str
 
-    def lane(self, C: float | None = None) -> Lane:
+    def lane(self, C: float | None = None) -> Lane[Any]:
         """The lane to fit, with the C that was chosen where it was not given."""
-        if isinstance(self.spec, LogisticSpec):
+        if not isinstance(self.spec, HeldOutC):
             return Lane(self.regime, self.seed, self.spec)
         return Lane(self.regime, self.seed, self.spec.base if C is None else self.spec.with_C(C))
 
@@ -79,7 +80,9 @@ def make_lanes(regimes: Sequence[str], draws: Draws, specs: Sequence[ProbeSpec])
 
 
 def _words(spec: ProbeSpec) -> str:
-    return f"{spec.name} with C {'chosen' if isinstance(spec, HeldOutC) else f'= {spec.C:g}'}"
+    if isinstance(spec, HeldOutC):
+        return f"{spec.name} with C chosen"
+    return spec.name if spec.C is None else f"{spec.name} with C = {spec.C:g}"
 
 
 def _once(name: str, given: Sequence[object]) -> None:

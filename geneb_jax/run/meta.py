@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geneb_jax import __version__
 from geneb_jax.errors import RunError
-from geneb_jax.probe.spec import LogisticSpec, ProbeSpec
+from geneb_jax.probe.spec import HeldOutC, ProbeSpec
 
 RUN_TYPE: Final = "run"
 RUN_VERSION: Final = 1
@@ -201,7 +201,7 @@ _MANY: Final = 8
 
 def _short(value: object) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return ", ".join(f"{v.get('name', 'probe')} with C = {v.get('C')}" for v in value)
+        return ", ".join(v.get("name", "probe") + (f" with C = {v['C']}" if v.get("C") else "") for v in value)
     if isinstance(value, list):
         more = f" … ({len(value)} in all)" if len(value) > _MANY else ""
         return ", ".join(map(str, value[:_MANY])) + more
@@ -240,7 +240,7 @@ def probe_settings(specs: Sequence[ProbeSpec]) -> list[dict[str, Any]]:
 
 
 def _settings(spec: ProbeSpec) -> dict[str, Any]:
-    if isinstance(spec, LogisticSpec):
-        return dataclasses.asdict(spec)
+    if not isinstance(spec, HeldOutC):
+        return {**dataclasses.asdict(spec), "C": spec.C}
     chosen = {"C": "auto", "C_grid": list(spec.grid), "C_without_held_out": spec.base.C, "held_out_share": spec.share}
     return {**dataclasses.asdict(spec.base), **chosen}

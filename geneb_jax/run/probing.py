@@ -19,6 +19,7 @@ from geneb_jax.run import plan
 from geneb_jax.run.controls import control_of
 from geneb_jax.run.directory import Run, RunWriter, finish
 from geneb_jax.run.engines import ENGINES, SOLVERS, Engine, Solver
+from geneb_jax.run.fitting import fit_sklearn
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
 from geneb_jax.run.meta import (
     RunMeta,
@@ -353,9 +354,9 @@ class _Worker:
         **values: object,
     ) -> Record:
         manifest, settings, spec = pair.element.manifest, self.settings, lane.spec
-        fields: dict[str, object] = {"C": spec.C} if isinstance(spec, LogisticSpec) else {
-            "C": None, "c_selection": "held-out", "c_grid": spec.grid
-        }  # fmt: skip
+        fields: dict[str, object] = {"C": None, "c_selection": "held-out", "c_grid": spec.grid} if isinstance(
+            spec, HeldOutC
+        ) else {"C": spec.C}  # fmt: skip
         return Record(
             record_id=self._id(pair, lane),
             encoder=manifest.name,
@@ -388,6 +389,4 @@ def _fitter(engine: Engine, reader: Reader) -> FitTask:
 
         enable_compile_cache()
         return reader.fit
-    from geneb_jax.probe.harness import fit_task_sklearn
-
-    return partial(fit_task_sklearn, stock=engine == "sklearn")
+    return partial(fit_sklearn, stock=engine == "sklearn")

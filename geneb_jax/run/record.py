@@ -49,7 +49,11 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "draw": ("int64", "number of the draw in the run's list of seeds, from 0"),
     "probe": ("string", "name of the probe's specification"),
     "probe_digest": ("string", "SHA-256 over every setting of the probe, or of the rule that chooses its C"),
-    "C": ("float64", "inverse penalty of the fit, scikit-learn's C; null where C was to be chosen and nothing fitted"),
+    "C": (
+        "float64",
+        "inverse penalty of the fit, scikit-learn's C (ridge: 1 / (2 alpha)); null for probes without one, and where C "
+        "was to be chosen and nothing fitted",
+    ),
     "c_selection": (
         "string",
         "how C came about: fixed (asked for); held-out (best MCC on a held-out part of the training rows the probe "

@@ -9,9 +9,11 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
+from geneb_jax.probe.heads.specs import HeadSpec
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.spec import Dtype, HeldOutC
 from geneb_jax.run.engines import Solver
+from geneb_jax.run.fitting import fit_mixed, heads_of, is_head
 from geneb_jax.run.lanes import Asked
 from geneb_jax.store import EmbeddingStore, SplitIndex
 
@@ -51,6 +53,12 @@ class Reader:
         """
         if not self.blocks or self.planned(element, train, test, lanes) <= self.budget:
             return element.read(train.rows), element.read(test.rows)
+        if any(isinstance(lane.spec, HeadSpec) for lane in lanes):
+            raise UsageError(
+                f"only logistic probes can read embeddings in blocks, and {train.task_id} with {len(train):,} rows of "
+                f"width {element.width:,} does not fit the memory budget of {self.budget / 2**20:,.0f} MiB",
+                cure="allow more with --memory-budget, leave the task out with --tasks, or use --probe logistic",
+            )
         if self.solver == "newton":
             raise UsageError(
                 f"the exact Newton solver needs embeddings whole, and {train.task_id} with {len(train):,} rows of "
@@ -66,7 +74,10 @@ class Reader:
         full = {lane.spec for lane in lanes if lane.regime.shots is None}
         count = sum(len(spec.grid) if isinstance(spec, HeldOutC) else 1 for spec in full)
         classes = max(2, len(np.unique(train.labels)))
-        return planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
+        planned = planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
+        # other probe types than the logistic one hold rows in float64 as well
+        heads = any(isinstance(lane.spec, HeadSpec) for lane in lanes)
+        return planned + (2 * 8 * (len(train) + len(test)) * element.width if heads else 0)
 
     def fit(
         self,
@@ -78,9 +89,9 @@ class Reader:
     ) -> list[LaneResult]:
         """`fit_task`, or `fit_task_streamed` for rows."""
         if isinstance(X_train, np.ndarray) and isinstance(X_test, np.ndarray):
-            from geneb_jax.probe.fit import fit_task
+            from geneb_jax.probe.fit import TaskArrays
 
-            return fit_task(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype, solver=self.solver)
+            return self.fit_together([TaskArrays(X_train, y_train, X_test, y_test)], [lanes])[0]
         from geneb_jax.probe.streamed import fit_task_streamed
 
         assert not isinstance(X_train, np.ndarray)
@@ -88,10 +99,17 @@ class Reader:
         return fit_task_streamed(X_train, y_train, X_test, y_test, lanes, dtype=self.dtype, memory_budget=self.budget)
 
     def fit_together(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
-        """`fit_tasks`."""
+        """`fit_tasks` for the logistic probes of all tasks; other types task by task."""
         from geneb_jax.probe.fit import fit_tasks
 
-        return fit_tasks(tasks, lanes, dtype=self.dtype, solver=self.solver)
+        logistic = [[lane for lane in own if not is_head(lane)] for own in lanes]
+        some = [i for i, own in enumerate(logistic) if own]
+        found = fit_tasks([tasks[i] for i in some], [logistic[i] for i in some], dtype=self.dtype, solver=self.solver)
+        solved = dict(zip(some, found, strict=True))
+        return [
+            fit_mixed(own, lambda _, i=i: solved[i], heads_of(task, self.dtype))  # type: ignore[misc]
+            for i, (task, own) in enumerate(zip(tasks, lanes, strict=True))
+        ]
 
 
 def store_rows(element: EmbeddingStore, rows: NumpyInt) -> IndexedRows:

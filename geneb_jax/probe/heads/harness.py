@@ -31,8 +31,8 @@ from geneb_jax.status import Status
 def sklearn_model(spec: AnyHead, seed: int, index: NumpyInt, *, few: bool = False, tight: bool = False) -> Any:
     """The scikit-learn estimator that a specification stands for, on rows with class numbers index (n,).
 
-    few: the rows are a few-shot draw. tight: the optimum of LinearSVC, which stops early by default. The rows matter to k and to whether rows can be
-    held out.
+    few: the rows are a few-shot draw. tight: the optimum of LinearSVC, which stops early by default. The rows matter
+    to how many neighbours vote and to whether rows can be held out.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.linear_model import RidgeClassifier
@@ -61,22 +61,20 @@ def sklearn_model(spec: AnyHead, seed: int, index: NumpyInt, *, few: bool = Fals
         case GnbSpec():
             model = GaussianNB(var_smoothing=spec.var_smoothing)
         case MlpSpec():
-            counts = np.bincount(index)
-            held = int(np.ceil(spec.held_out * len(index)))
+            early = spec.holds_out(np.bincount(index).tolist())
+            fitted = len(index) - (int(np.ceil(spec.held_out * len(index))) if early else 0)
             model = MLPClassifier(
                 (spec.hidden,),
                 alpha=spec.alpha,
-                batch_size=min(spec.batch, len(index)),
+                batch_size=min(spec.batch, fitted),
                 learning_rate_init=spec.learning_rate,
                 max_iter=spec.max_epochs,
                 random_state=seed,
                 tol=spec.tol,
                 n_iter_no_change=spec.patience,
                 validation_fraction=spec.held_out,
-                early_stopping=held >= max(2, len(counts)) and len(index) - held >= len(counts) and counts.min() > 1,
+                early_stopping=early,
             )
-            if model.early_stopping:
-                model.batch_size = min(spec.batch, len(index) - held)
     return make_pipeline(StandardScaler(), model) if spec.standardize else model
 
 

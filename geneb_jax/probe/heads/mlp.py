@@ -77,8 +77,7 @@ def adam(rate: Float[Array, ""]) -> optax.GradientTransformation:
     """Adam as scikit-learn writes it: epsilon 1e-8 beside the root of the moment before its bias is corrected."""
 
     def init(params: Params) -> tuple[Any, Params, Params]:
-        zeros = optax.tree.zeros_like(params)
-        return jnp.zeros((), jnp.int32), zeros, zeros
+        return jnp.zeros((), jnp.int32), optax.tree.zeros_like(params), optax.tree.zeros_like(params)
 
     def update(grads: Params, state: tuple[Any, Params, Params], params: Params = None) -> tuple[Params, Any]:
         count, first, second = state[0] + 1, *state[1:]
@@ -105,7 +104,7 @@ def batch_loss(network: Network, params: Params, x: Array, y: Array, weight: Arr
 def draw_random(index: NumpyInt, d: int, k: int, lane: Training, dtype: Dtype) -> Draw:
     """The random numbers of one fit, in scikit-learn's order: both layers' weights, then the held-out rows.
 
-    Nothing is held out where a tenth of the rows could not hold every class, or a class has a single row.
+    Nothing is held out of too few rows (`MlpSpec.holds_out`). Two classes are stratified, more are not: so it does.
     """
     from sklearn.model_selection import train_test_split
 
@@ -116,12 +115,10 @@ def draw_random(index: NumpyInt, d: int, k: int, lane: Training, dtype: Dtype) -
         kernel = state.uniform(-bound, bound, (inputs, outputs)).astype(dtype)
         params[name] = {"kernel": kernel, "bias": state.uniform(-bound, bound, outputs).astype(dtype)}
     own = index[lane.rows]
-    n, held = len(own), int(np.ceil(lane.spec.held_out * len(own)))
-    if held < max(2, k) or n - held < k or np.bincount(own).min() < 2:
+    if not lane.spec.holds_out(np.bincount(own).tolist()):
         return Draw(state, params, lane.rows, lane.rows[:0])
-    # scikit-learn stratifies by rows of the one-hot table as strings, which sort the classes backwards
-    strata = own if k == 2 else k - 1 - own
-    fit, out = train_test_split(np.arange(n), random_state=state, test_size=lane.spec.held_out, stratify=strata)
+    strata = own if k == 2 else None
+    fit, out = train_test_split(np.arange(len(own)), random_state=state, test_size=lane.spec.held_out, stratify=strata)
     return Draw(state, params, lane.rows[fit], lane.rows[out])
 
 
@@ -180,7 +177,7 @@ def _train_alike(
     progress = _Progress(
         params,
         jax.vmap(lambda params, rate: adam(rate).init(params))(params, rates),
-        params,
+        jax.tree.map(jnp.copy, params),
         jnp.full(p, -jnp.inf, dtype),
         jnp.zeros(p, jnp.int32),
         jnp.zeros(p, jnp.int32),

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -206,6 +206,13 @@ class MlpSpec(_NoPenalty):
         for name in ("alpha", "tol"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ProbeError(f"{name} of the mlp probe must not be negative, not {getattr(self, name)!r}")
+
+    def holds_out(self, counts: Sequence[int]) -> bool:
+        """Whether scikit-learn can hold rows out of these many of each class; else training stops by its own loss."""
+        rows = sum(counts)
+        held = math.ceil(self.held_out * rows)
+        # two classes are stratified, more are not
+        return held >= 2 and (len(counts) > 2 or (min(counts) > 1 and rows - held >= 2))
 
     @property
     def seeded(self) -> bool:
