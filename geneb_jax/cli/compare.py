@@ -20,32 +20,42 @@ from geneb_jax.errors import ExitCode
 @click.option("--scope", "scopes", default="macro", show_default=True, metavar="LIST",
               help="Which rankings: macro, micro, category, task.")  # fmt: skip
 @click.option("--pairs", is_flag=True, help="Show every pair with its p-values, not the distance from the best alone.")
+@click.option("--gain", is_flag=True,
+              help="Show gains over the floor, the best k-mer encoder of the runs, instead of ranks.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(runs: tuple[Path, ...], scopes: str, pairs: bool, as_json: bool, **resampling: Any) -> int:
+def command(runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, as_json: bool, **resampling: Any) -> int:
     """Compare all encoders and probes in RUN… with each other, paired on the same test rows.
 
     Shows ranks with their intervals, who cannot be told from the best, and the smallest difference that each task can
     show. p-values are adjusted over all pairs of a ranking: Holm against any false claim, BH for the share of them.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.report.gain import print_gains
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.report.uncertainty import SCOPES, print_comparison
     from geneb_jax.stats.compare import compare
+    from geneb_jax.stats.gain import floor_digests, gains_over_floor
 
     wanted = check_scopes(scopes, SCOPES)
-    samples, done = open_samples(open_runs(runs), resampling, passes=2, quiet=as_json)
+    opened = open_runs(runs)
+    samples, done = open_samples(opened, resampling, passes=2, quiet=as_json)
     settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
     with done as tick:
         found = compare(samples, done=tick, **settings)
+    gains = gains_over_floor(found, floor_digests(opened))
     if as_json:
         parts = {name: [asdict(row) for row in getattr(found, name)] for name in ("differences", "ranks", "detectable")}
         for name in ("differences", "ranks"):
             parts[name] = [row for row in parts[name] if row["scope"] in wanted]
+        parts["gains"] = [asdict(row) for row in gains if row.scope in wanted]
         click.echo(json.dumps({**parts, "left_out": found.left_out}, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[resampling["metric"]])
         count, source, level = (resampling[name] for name in ("resamples", "source", "level"))
         to.print(f"{count:,} paired resamples ({source}); intervals at {level:.0%}.")
+        if gain:
+            print_gains(gains, to, level=level, scopes=wanted)
+            return int(ExitCode.DONE)
         print_comparison(found, to, level=resampling["level"], scopes=wanted, pairs=pairs)
     return int(ExitCode.DONE)

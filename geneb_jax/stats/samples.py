@@ -10,6 +10,7 @@ import numpy as np
 from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run
+from geneb_jax.run.controls import require_runs_of_one_control
 from geneb_jax.run.predictions import PREDICTIONS, read_pair
 from geneb_jax.run.presets import require_runs_of_one_preset
 from geneb_jax.stats.aggregate import Series
@@ -78,6 +79,7 @@ def task_samples(
     if not runs:
         raise UsageError("there is no run to look at", cure="name at least one run directory")
     require_runs_of_one_preset(runs)
+    require_runs_of_one_control(runs)
     tables = [_rows_by_task(run, regimes) for run in runs]
     if not any(tables):
         asked = "" if regimes is None else f" in the regimes {', '.join(regimes)}"
