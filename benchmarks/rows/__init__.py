@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import curves, embed_rows, stock_rows, yardstick_rows
+from benchmarks.rows import bootstrap_rows, curves, embed_rows, stock_rows, store_rows, yardstick_rows
 from benchmarks.rows.base import Bench, Goal
 from benchmarks.workloads import Size, draw_lanes, full_lane, penalty_lanes
 from geneb_jax.errors import unknown_name
@@ -189,8 +189,71 @@ def _embedding() -> list[Bench]:
     ]
 
 
+def _store() -> list[Bench]:
+    reads = [
+        Bench(
+            f"store-read-{task}",
+            "both splits of one (encoder, task) from a store that is opened anew, every checksum compared",
+            "numpy.load of two files of the same bytes on the same disk",
+            f"store-{task}",
+            "store-toy",
+            (Goal("ratio_best", "≥", 0.8),),
+            store_rows.reading,
+        )
+        for task in ("tf0", "arabidopsis", "mixed")
+    ]
+    append = Bench(
+        "store-append",
+        "32,768 vectors of width 1,024 into a store, commit by commit, each synced to the disk",
+        "a plain file, flushed and synced after every block of the same rows",
+        "store-arabidopsis",
+        "store-toy",
+        (Goal("ratio_best", "≥", 0.5),),
+        store_rows.appending,
+    )
+    precisions = [
+        Bench(
+            f"store-precision-{task}",
+            "GENEB's protocol on vectors stored as float16 and bfloat16: the change of MCC",
+            "the same vectors stored as float32",
+            f"store-{task}",
+            "store-toy",
+            (),
+            store_rows.precision,
+        )
+        for task in ("tf0", "arabidopsis", "mixed")
+    ]
+    return [*reads, append, *precisions]
+
+
+def _bootstrap() -> list[Bench]:
+    return [
+        bootstrap_rows.BootstrapBench(
+            f"bootstrap-{k}-classes",
+            "10,000 paired resamples of 40 encoders on a task with 10,000 test rows, and their influence values",
+            "NumPy loop over matthews_corrcoef, timed on 5 resamples and scaled",
+            "drawn",
+            "drawn",
+            (Goal("ratio_best", "≥", 1000),),
+            bootstrap_rows.paired,  # type: ignore[arg-type]
+            k=k,
+        )
+        for k in (2, 9)
+    ]
+
+
 BENCHES: dict[str, Bench] = {
-    bench.name: bench for bench in (*_protocol(), *_grids(), *_draws(), *_yardsticks(), *_curves(), *_embedding())
+    bench.name: bench
+    for bench in (
+        *_protocol(),
+        *_grids(),
+        *_draws(),
+        *_yardsticks(),
+        *_curves(),
+        *_embedding(),
+        *_store(),
+        *_bootstrap(),
+    )
 }
 
 
