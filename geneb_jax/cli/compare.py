@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.beside_board import beside_the_board
 from geneb_jax.cli.bootstrap import check_scopes
 from geneb_jax.cli.options import resample_options
 from geneb_jax.errors import ExitCode
@@ -22,8 +23,12 @@ from geneb_jax.errors import ExitCode
 @click.option("--pairs", is_flag=True, help="Show every pair with its p-values, not the distance from the best alone.")
 @click.option("--gain", is_flag=True,
               help="Show gains over the floor, the best k-mer encoder of the runs, instead of ranks.")  # fmt: skip
+@click.option("--published", is_flag=True,
+              help="Place the runs beside the official board instead, on the tasks that both have.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, as_json: bool, **resampling: Any) -> int:
+def command(
+    runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, published: bool, as_json: bool, **resampling: Any
+) -> int:
     """Compare all encoders and probes in RUN… with each other, paired on the same test rows.
 
     Shows ranks with their intervals, who cannot be told from the best, and the smallest difference that each task can
@@ -38,6 +43,8 @@ def command(runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, as_jso
 
     wanted = check_scopes(scopes, SCOPES)
     opened = open_runs(runs)
+    if published:
+        return beside_the_board(opened, resampling, as_json=as_json)
     samples, done = open_samples(opened, resampling, passes=2, quiet=as_json)
     settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
     with done as tick:

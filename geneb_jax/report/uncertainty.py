@@ -13,6 +13,7 @@ from geneb_jax.report.layout import Column, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import POWER, Comparison, Difference, Rank
+from geneb_jax.stats.placing import Place
 from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
 
 SCOPES: Final = ("macro", "micro", "category", "task")
@@ -97,6 +98,31 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
     if found.left_out:
         tasks = list(dict.fromkeys(task for _, task in found.left_out))
         to.print(f"Left out, since not every encoder has them: {', '.join(tasks)}", style="yellow")
+
+
+def print_places(places: Sequence[Place], to: Console, *, level: float) -> None:
+    """Our macro scores among the published ones, one table per regime and set of tasks."""
+    among = list(dict.fromkeys(place.series for place in places))
+    for regime, tasks in dict.fromkeys((place.regime, place.num_tasks) for place in places):
+        rows = sorted((p for p in places if (p.regime, p.num_tasks) == (regime, tasks)), key=lambda p: -p.estimate)
+        to.print()
+        to.print(Text(f"{regime}: macro over {tasks} of the board's 100 tasks", style="bold"))
+        columns = [
+            Column("score", [f"{p.estimate:.3f}" for p in rows]),
+            Column(f"{level:.0%} interval", [f"{p.low:.3f} to {p.high:.3f}" for p in rows]),
+            Column(f"place of {rows[0].num_models + 1}", [str(p.place) for p in rows]),
+            Column("at its ends", [f"{p.place_low} to {p.place_high}" for p in rows]),
+            Column("next above", ["–" if p.above is None else f"{p.above[0][:24]} {p.above[1]:.3f}" for p in rows]),
+            Column("next below", ["–" if p.below is None else f"{p.below[0][:24]} {p.below[1]:.3f}" for p in rows]),
+        ]
+        for table in packed([Column("encoder", [series_name(p.series, among) for p in rows])], columns, to.width):
+            to.print(table)
+    to.print()
+    to.print(
+        "The board publishes points without intervals, by the stock harness, which stops before the optimum; ours are "
+        "optima unless the engine is sklearn.",
+        style="dim",
+    )
 
 
 def _ranking(
