@@ -7,7 +7,6 @@ classes and k beyond; those of naive Bayes stand for features (x², x), W (2d, o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +99,7 @@ def _bayes(
     return W, b
 
 
-@partial(jax.jit)
-def _solve(A: Float[Array, "d d"], B: Float[Array, "d o"], alpha: float) -> Float[Array, "d o"]:
+@jax.jit
+def _solve(A: Float[Array, "d d"], B: Float[Array, "d o"], alpha: float | Float[Array, ""]) -> Float[Array, "d o"]:
     factor = jax.scipy.linalg.cho_factor(A + alpha * jnp.eye(A.shape[0], dtype=A.dtype), lower=True)
     return jax.scipy.linalg.cho_solve(factor, B)
