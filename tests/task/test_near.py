@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from geneb_jax.task import near, reverse_complement
+from geneb_jax.task import load_suite, near, reverse_complement
 from geneb_jax.task.groups import duplicate_groups
 from geneb_jax.task.near import FEWEST, SHARE, WORD, containing, leaked_rows, near_components
 
@@ -101,3 +102,17 @@ def test_groups_of_rows() -> None:
     assert duplicate_groups(rows).tolist() == [0, 1, 0, 2, 3, 4, 5]
     assert duplicate_groups(rows, near=True).tolist() == [0, 1, 0, 1, 2, 1, 0]
     assert duplicate_groups([], near=True).tolist() == []
+
+
+def test_leaks_of_real_tasks(shared_data: Path) -> None:
+    suite = load_suite(shared_data / "more")
+    found = {}
+    for name in ("iEnhancer2L_enhancers", "UCI_splice_junction"):
+        task = suite.load(name)
+        leaks = leaked_rows(task.train.sequences, task.test.sequences)
+        found[name] = (leaks.exact.sum(), leaks.opposite.sum(), leaks.near.sum())
+    # the first as its source says
+    assert found["iEnhancer2L_enhancers"] == (100, 0, 0)
+    assert found["UCI_splice_junction"] == (0, 0, 12)
+    rule = [any(by_the_rule(q, t) for t in task.train.sequences) for q in task.test.sequences[:60]]
+    assert leaks.near[:60].tolist() == rule
