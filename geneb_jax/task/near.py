@@ -271,5 +271,7 @@ def _distinct_words(sequences: Sequence[str], every: int) -> tuple[Ints, NDArray
         valid &= (word * 0x9E3779B1 % 2**32) % every == 0
     lengths = np.fromiter((len(s) + 1 for s in sequences), dtype=np.int64, count=len(sequences))
     rows = np.repeat(np.arange(len(sequences)), lengths)[:num]
-    keys = np.unique(rows[valid] << 2 * WORD | word[valid])
+    keys = rows[valid] << 2 * WORD | word[valid]
+    keys.sort()  # np.unique hashes first, which takes five times as long
+    keys = keys[np.diff(keys, prepend=-1) != 0]
     return keys >> 2 * WORD, (keys & (4**WORD - 1)).astype(np.int32)
