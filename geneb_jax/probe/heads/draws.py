@@ -48,9 +48,16 @@ def prepare(
         return Rows(X, H, jnp.zeros((p, d), X.dtype), jnp.ones((p, d), X.dtype), origin)
     mean = jnp.mean(X, axis=1)
     variance = jnp.mean((X - mean[:, None]) ** 2, axis=1)
-    constant = variance <= n * EPS * variance + (n * (mean + origin) * EPS) ** 2
+    constant = _still(variance, jnp.abs(mean) + jnp.abs(origin), n)
     scale = jnp.where(constant, 1, jnp.sqrt(variance))
-    return Rows((X - mean[:, None]) / scale[:, None], H, mean, scale, jnp.zeros_like(origin))
+    # exactly zero, or rounding would look like a spread later on
+    X = jnp.where(constant[:, None], 0, (X - mean[:, None]) / scale[:, None])
+    return Rows(X, H, mean, scale, jnp.zeros_like(origin))
+
+
+def _still(variance: Array, size: Array, rows: Array | int) -> Array:
+    """Which features vary by no more than the rounding of numbers of this size: scikit-learn's rule, with the shift."""
+    return variance <= rows * EPS * variance + (rows * size * EPS) ** 2
 
 
 def back(rows: Rows, W: Float[Array, "p c d o"], b: Float[Array, "p c o"]) -> Heads:
@@ -108,8 +115,7 @@ def lda(rows: Rows, shrinkage: Float[Array, " c"]) -> Heads:
         means = jnp.matmul((H / counts).T, X, precision=HIGHEST)
         Xc = X - H @ means
         variances = jnp.matmul((H / counts).T, Xc**2, precision=HIGHEST)
-        middle = means + rows.raw
-        still = variances <= counts[:, None] * EPS * variances + (counts[:, None] * middle * EPS) ** 2
+        still = _still(variances, jnp.abs(means) + jnp.abs(rows.raw), counts[:, None])
         scale = jnp.where(still, 1, jnp.sqrt(variances))
         # Ledoit and Wolf, class by class, on standardised rows; sums of squared products from the (n, n) side
         S = Xc / (H @ scale)

@@ -55,17 +55,17 @@ class Moments(NamedTuple):
     @property
     def scale(self) -> NumpyFloat:
         """Standard deviation of each feature, one where it is constant: scikit-learn's StandardScaler."""
-        return scale_of(self.variance, self.mean + self.origin, self.rows)
+        return scale_of(self.variance, np.abs(self.mean) + np.abs(self.origin), self.rows)
 
 
-def constant_features(variance: NumpyFloat, mean: NumpyFloat, rows: int) -> NumpyBool:
-    """Which features vary by no more than rounding: scikit-learn's rule."""
-    return np.asarray(variance <= rows * EPS * variance + (rows * mean * EPS) ** 2)
+def constant_features(variance: NumpyFloat, size: NumpyFloat, rows: int) -> NumpyBool:
+    """Which features vary by no more than the rounding of numbers of this size: scikit-learn's rule, with the shift."""
+    return np.asarray(variance <= rows * EPS * variance + (rows * size * EPS) ** 2)
 
 
-def scale_of(variance: NumpyFloat, mean: NumpyFloat, rows: int) -> NumpyFloat:
+def scale_of(variance: NumpyFloat, size: NumpyFloat, rows: int) -> NumpyFloat:
     """The divisor that standardises each feature."""
-    return np.where(constant_features(variance, mean, rows), 1.0, np.sqrt(variance))
+    return np.where(constant_features(variance, size, rows), 1.0, np.sqrt(variance))
 
 
 def gram(X: NumpyFloat) -> NumpyFloat:
@@ -100,12 +100,13 @@ def class_moments(X: NumpyFloat, index: NumpyInt, k: int, *, within: bool, shrun
         if scatter is not None and own is not None:
             scatter += own
         if parts is not None and own is not None:
-            scale = scale_of(variances[g], middle, len(rows))
+            size = np.abs(means[g]) + np.abs(origin)
+            scale = scale_of(variances[g], size, len(rows))
             fourth = sum(float(np.square(np.square((X[b] - middle) / scale).sum(axis=1)).sum()) for b in blocks)
             s, mu = ledoit_wolf(own / np.multiply.outer(scale, scale), fourth, len(rows))
             share = len(rows) / n
             parts.full[...] += share * (1 - s) / len(rows) * own
-            still = constant_features(variances[g], middle, len(rows))
+            still = constant_features(variances[g], size, len(rows))
             parts.varied[...] += np.where(still, 0, share * s * mu * scale**2)
             parts.constant[...] += np.where(still, share * s * mu, 0)
     mean = counts @ means / n
