@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import bootstrap_rows, curves, embed_rows, stock_rows, store_rows, yardstick_rows
+from benchmarks.rows import bootstrap_rows, curves, embed_rows, heads_rows, stock_rows, store_rows, yardstick_rows
 from benchmarks.rows.base import Bench, Goal
 from benchmarks.workloads import Size, draw_lanes, full_lane, penalty_lanes
 from geneb_jax.errors import unknown_name
@@ -193,8 +193,8 @@ def _store() -> list[Bench]:
     reads = [
         Bench(
             f"store-read-{task}",
-            "both splits of one (encoder, task) from a store that is opened anew, every checksum compared",
-            "numpy.load of two files of the same bytes on the same disk",
+            "vectors and labels of one (encoder, task) from a store, every checksum compared",
+            "numpy.load of files of the same bytes on the same disk",
             f"store-{task}",
             "store-toy",
             (Goal("ratio_best", "≥", 0.8),),
@@ -242,6 +242,21 @@ def _bootstrap() -> list[Bench]:
     ]
 
 
+def _heads() -> list[Bench]:
+    return [
+        Bench(
+            f"probe-types-{name}-{kind}",
+            "all eight probe types by GENEB's protocol for one (encoder, task): 5 seeds × 3 regimes each",
+            "scikit-learn loop over all types",
+            f"{name}-{kind}",
+            f"toy2-{kind}",
+            (Goal("ratio_best", "≥", 20), Goal("ratio_without_mlp", "≥", 20)),
+            heads_rows.all_types,
+        )
+        for name, kind in (("tf0", "counts"), ("draws768", "counts"))
+    ]
+
+
 BENCHES: dict[str, Bench] = {
     bench.name: bench
     for bench in (
@@ -253,6 +268,7 @@ BENCHES: dict[str, Bench] = {
         *_embedding(),
         *_store(),
         *_bootstrap(),
+        *_heads(),
     )
 }
 
