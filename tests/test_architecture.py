@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
 # heavy package -> modules that are only reached when it is needed, and may import it at their top
 LEAVES = {
     "jax": r"(linear|metric|solve|probe)\..*|encoder\.(random_conv|flax\..*)|geneb_kernels.*",
-    "flax": r"encoder\.(random_conv|flax\..*)",
+    "flax": r"encoder\.(random_conv|flax\..*)|probe\.heads\.mlp",
     "sklearn": r"estimator\..*",
     "rich": r"report\..*",
     "pyarrow": r"task\.(check|table)",
