@@ -70,12 +70,12 @@ def command(
         raise RunError("the run holds none of these tasks", where=run.name, cure="name the suite that it was made from")
     leaks: dict[str, Leaks] = {}
     groups: dict[str, list[int]] = {}
-    absent: dict[str, str] = {}
+    absent: dict[str, MissingDataError] = {}
     for task_id in tasks:
         try:
             task = suite.load(task_id)
         except MissingDataError as error:
-            absent[task_id] = error.what
+            absent[task_id] = error
             continue
         _require_same(opened, task)
         leaks[task_id] = leaked_rows(task.train.sequences, task.test.sequences, near=near)
@@ -84,7 +84,7 @@ def command(
 
             groups[task_id] = duplicate_groups(task.test.sequences, near=near).tolist()
     if not leaks:
-        raise MissingDataError("the data of no task is at hand", cure="name the folder with --data or --suite")
+        raise next(iter(absent.values()))
     if write_groups is not None:
         lines = [f"{task},{row},{group}" for task, of in groups.items() for row, group in enumerate(of)]
         write_groups.write_text("\n".join(["task,row,group", *lines]) + "\n")
@@ -92,16 +92,17 @@ def command(
     scores = rescored(samples, {task: found.any for task, found in leaks.items()}, metric=metric)  # type: ignore[arg-type]
     counts = {task: _counts(found) for task, found in leaks.items()}
     if as_json:
-        listing = {"metric": metric, "near": near, "tasks": counts, "absent": absent,
-                   "scores": [asdict(s) for s in scores]}  # fmt: skip
+        reasons = {task: missing.what for task, missing in absent.items()}
+        listing = {"metric": metric, "near": near, "tasks": counts, "absent": reasons}
+        listing["scores"] = [asdict(s) for s in scores]
         click.echo(json.dumps({"geneb_type": "leakage", "geneb_version": 1, **listing}, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[metric])
         to.print()
         print_leaks(counts, scores, {i.id: i.label for i in suite.tasks}, to, near=near)
-        for task_id, reason in absent.items():
-            click.echo(f"not looked at: {task_id}: {reason}", err=True)
+        for task_id, missing in absent.items():
+            click.echo(f"not looked at: {task_id}: {missing.what}", err=True)
     return int(ExitCode.SOME_FAILED if absent else ExitCode.DONE)
 
 

@@ -36,12 +36,14 @@ def print_leaks(
         to.print("; ".join(lines) + ".", style="dim")
     if clean:
         to.print(f"{clean} task{'s' * (clean != 1)} without such rows.")
-    shown = [s for s in scores if s.num_kept < s.num_rows]
+    one = len(counts) == 1  # then macro is that task again
+    shown = [s for s in scores if s.num_kept < s.num_rows and not (one and s.task == "macro")]
     if not shown:
         return
     among = list(dict.fromkeys(s.series for s in scores))
     several = len({s.regime for s in shown}) > 1
-    shown.sort(key=lambda s: s.task == "macro")
+    regimes, tasks = (list(dict.fromkeys(names)) for names in zip(*((s.regime, s.task) for s in shown), strict=True))
+    shown.sort(key=lambda s: (tasks.index(s.task), regimes.index(s.regime)))  # macro comes last in the scores
     heads = [labels.get(s.task, s.task) for s in shown]
     left = [Column("task", [head if i == 0 or heads[i - 1] != head else "" for i, head in enumerate(heads)])]
     left += [Column("regime", [s.regime for s in shown])] if several else []
@@ -50,7 +52,7 @@ def print_leaks(
         Column("score", [f"{s.score:.3f}" for s in shown]),
         Column("without", ["–" if s.without is None else f"{s.without:.3f}" for s in shown]),
         Column("change", ["–" if s.without is None else f"{s.without - s.score:+.3f}" for s in shown]),
-        Column("rows", [f"{s.num_kept:,} of {s.num_rows:,}" for s in shown]),
+        Column("left", [f"{s.num_kept:,}" for s in shown]),
     ]
     to.print()
     to.print(Text("Scores without them", style="bold"))
