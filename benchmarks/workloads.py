@@ -182,6 +182,11 @@ _ALL = [
     Workload("embed-mistral", "geneb", "leannmlindsey_GUE_mouse_3", "hf:mistral-dna-1m-tf0"),
     Workload("embed-bert", "geneb", "leannmlindsey_GUE_mouse_3", "hf:random-bert"),
     Workload("embed-toy", "quickstart", "splice_sites_donors", "hf:random-bert"),
+    # whole tasks in a store: all of one length, so that a split's rows lie in order there, and of lengths that differ
+    Workload("store-tf0", "geneb", TF0, "kmer:4"),
+    Workload("store-arabidopsis", "geneb", ARABIDOPSIS, "kmer:5"),
+    Workload("store-mixed", "more", "PreLnc_lncRNA_cow", "kmer:6"),
+    Workload("store-toy", "quickstart", "splice_sites_all", "kmer:5"),
 ]
 WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in _ALL}
 

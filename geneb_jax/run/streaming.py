@@ -52,7 +52,8 @@ class Reader:
         Raises UsageError where rows were to be read in blocks by a solver that cannot.
         """
         if not self.blocks or self.planned(element, train, test, lanes) <= self.budget:
-            return element.read(train.rows), element.read(test.rows)
+            X_train, X_test = element.read_each(train.rows, test.rows)
+            return X_train, X_test
         if any(isinstance(lane.spec, HeadSpec) for lane in lanes):
             raise UsageError(
                 f"only logistic probes can read embeddings in blocks, and {train.task_id} with {len(train):,} rows of "

@@ -5,12 +5,7 @@ New rows appear all at once, and errors name the chunk.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -27,9 +22,6 @@ Compression = Literal["none", "zstd"]
 
 _SHARD_BYTES: Final = 16 << 20
 _CHUNKS_PER_SHARD: Final = 4
-_THREADS: Final = max(2, min(4, os.cpu_count() or 1))
-_REMOTE_THREADS: Final = 8
-_WORTH_THREADS: Final = 4 << 20
 DAMAGED_CURE: Final = (
     "`geneb verify` lists all damage and `geneb verify --repair` sets it aside, so that `geneb embed` can fill the gap"
 )
@@ -269,109 +261,3 @@ def shards_of(array: Array, start: int, stop: int) -> range:
     """The stored objects that hold rows ``start`` to ``stop``."""
     size = array.layout.rows
     return range(start // size, -(-stop // size))
-
-
-def write_rows(root: Path, array: Array, start: int, block: NDArray[Any]) -> None:
-    """Write and sync rows from ``start`` on, as the last of the array; each shard appears at one instant.
-
-    Shards that already hold committed rows are written anew with them. Raises StoreError when those cannot be read.
-    """
-    size, written = array.layout.rows, []
-    for shard in shards_of(array, start, start + len(block)):
-        first = shard * size
-        part = block[max(first - start, 0) : first + size - start]
-        if first < start:
-            part = np.concatenate([read_rows(root, array, first, start), part])
-        path = shard_path(root, array, shard)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomic(path, chunks.encode(array.layout, part, np.array([array.fill], array.dtype)))
-        written.append(path.parent)
-    files.sync_files(written)
-
-
-def read_rows(root: Place, array: Array, start: int, stop: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Rows ``start`` to ``stop``, every checksum compared. Raises StoreError naming the bad chunk."""
-    stop = max(start, stop)
-    if out is None:
-        out = chunks.empty((stop - start, *array.shape[1:]), array.dtype)
-    size = array.layout.rows
-
-    def read(shard: int) -> None:
-        a, b = max(start, shard * size), min(stop, (shard + 1) * size)
-        read_part(root, array, shard, a - shard * size, out[a - start : b - start])
-
-    in_parallel(read, shards_of(array, start, stop), out.nbytes, root)
-    return out
-
-
-def read_part(root: Place, array: Array, shard: int, start: int, out: NDArray[Any]) -> None:
-    """Fill ``out`` with rows of one shard, counted from its first. Raises StoreError naming it."""
-    path = root / array.path / shard_key(array, shard)
-    with _named(path):
-        chunks.decode(array.layout, path, start, out)
-
-
-def gather_rows(
-    root: Place,
-    array: Array,
-    wanted: NDArray[Any],
-    out: NDArray[Any],
-    convert: Callable[[NDArray[Any]], NDArray[Any]],
-) -> None:
-    """Fill ``out`` with the rows ``wanted``, in their order and converted. Raises StoreError naming a bad chunk."""
-    layout = array.layout
-    rising = bool((np.diff(wanted) >= 0).all())
-    order = np.arange(len(wanted)) if rising else np.argsort(wanted, kind="stable")
-    ordered = wanted[order]
-    chunk_of = ordered // layout.chunk
-    starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
-    stops = np.append(starts[1:], len(ordered))
-    shard_at = np.flatnonzero(np.diff(ordered[starts] // layout.rows, prepend=-1)).tolist()
-
-    def take(span: tuple[int, int]) -> None:
-        numbers = chunk_of[starts[slice(*span)]]
-        shard = int(numbers[0]) * layout.chunk // layout.rows
-        path = root / array.path / shard_key(array, shard)
-        inside = (numbers - shard * layout.chunks).tolist()
-        most = int((stops - starts)[slice(*span)].max())
-        sorted_rows = np.empty((0 if rising else most, *out.shape[1:]), out.dtype)
-        with _named(path):
-            for place, data in zip(range(*span), chunks.walk(layout, path, inside), strict=True):
-                a, b = int(starts[place]), int(stops[place])
-                block = convert(data.view(array.dtype).reshape(layout.chunk, *array.shape[1:]))
-                rows, to = ordered[a:b] - int(chunk_of[a]) * layout.chunk, order[a:b]
-                if rising or bool((np.diff(to) == 1).all()):
-                    np.take(block, rows, axis=0, out=out[int(to[0]) : int(to[-1]) + 1], mode="clip")
-                else:
-                    np.take(block, rows, axis=0, out=sorted_rows[: b - a], mode="clip")
-                    out[to] = sorted_rows[: b - a]
-
-    in_parallel(take, list(itertools.pairwise([*shard_at, len(starts)])), out.nbytes, root)
-
-
-@contextlib.contextmanager
-def _named(path: Place) -> Iterator[None]:
-    """Turn what is wrong with a stored object into a StoreError that names it."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE) from None
-    except chunks.DamagedError as error:
-        what = "empty" if str(error) == "empty" else f"truncated or altered): {error}"
-        raise StoreError(
-            f"a chunk is damaged ({what}" + (")" if what == "empty" else ""), where=str(path), cure=DAMAGED_CURE
-        ) from error
-    except OSError as error:
-        raise StoreError(f"a chunk cannot be read: {error}", where=str(path), cure="check the disk") from error
-
-
-def in_parallel(work: Callable[[Any], None], items: Iterable[Any], size: int, root: Place) -> None:
-    """Do all the work, in threads where that pays; the first error in order is raised."""
-    todo = list(items)
-    local = isinstance(root, Path)
-    if len(todo) < 2 or (local and size < _WORTH_THREADS):
-        for item in todo:
-            work(item)
-        return
-    with ThreadPoolExecutor(min(len(todo), _THREADS if local else _REMOTE_THREADS)) as pool:
-        list(pool.map(work, todo))

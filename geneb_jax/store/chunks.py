@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ _ABSENT: Final = 2**64 - 1
 _CRC: Final = 4
 _PAGE: Final = 4096
 _PIECE: Final = 1 << 18
+_MOST_BUFFERS: Final = 256  # of one system call
 Bytes = NDArray[np.uint8]
 
 
@@ -75,14 +76,14 @@ def crc(*parts: Bytes | bytes, value: int = 0) -> int:
 
 def encode(layout: Layout, block: NDArray[Any], fill: NDArray[Any]) -> list[Bytes | bytes]:
     """The object that holds ``block`` as its first rows, as a list of buffers; the last chunk is filled up."""
-    data = _bytes(block)
+    data = as_bytes(block)
     parts: list[Bytes | bytes] = []
     places: list[tuple[int, int]] = []
     at, size = 0, layout.chunk * layout.row_bytes
     for start in range(0, len(data), size):
         piece: list[Bytes | bytes] = [data[start : start + size]]
         if len(piece[0]) < size:
-            piece.append(np.tile(_bytes(fill), (size - len(piece[0])) // fill.nbytes))
+            piece.append(np.tile(as_bytes(fill), (size - len(piece[0])) // fill.nbytes))
         if layout.zstd:
             from numcodecs.zstd import Zstd
 
@@ -98,31 +99,98 @@ def encode(layout: Layout, block: NDArray[Any], fill: NDArray[Any]) -> list[Byte
     return parts
 
 
-def decode(layout: Layout, place: Path | Remote, start: int, out: NDArray[Any]) -> None:
-    """Fill ``out`` with rows ``start`` and following of one object.
+def decode(layout: Layout, place: Path | Remote, wanted: Sequence[tuple[int, Sequence[Bytes]]]) -> None:
+    """For each numbered chunk of one object, fill its pieces, in order and to the last byte.
 
-    Raises FileNotFoundError when there is none and DamagedError when it is not what was written.
+    Raises FileNotFoundError when there is no object and DamagedError when it is not what was written.
     """
-    target = _bytes(out)
     with _Source(place) as source:
         index = _index(layout, source)
-        first, last = start // layout.chunk, (start + len(out) - 1) // layout.chunk
-        for number in range(first, last + 1):
-            begin = max(start, number * layout.chunk)
-            end = min(start + len(out), (number + 1) * layout.chunk)
-            part = target[(begin - start) * layout.row_bytes : (end - start) * layout.row_bytes]
-            before = (begin - number * layout.chunk) * layout.row_bytes
-            _chunk(layout, source, *index[number], before, part)
+        for number, pieces in wanted:
+            offset = _locate(layout, *index[number])
+            if layout.zstd:
+                data, at = _unpack(layout, source, *index[number]), 0
+                for piece in pieces:
+                    piece[:] = data[at : at + len(piece)]
+                    at += len(piece)
+                continue
+            value = 0
+            for batch in _batches(pieces):  # compared while it is in the processor's cache
+                source.read(offset, batch)
+                value = crc(*batch, value=value)
+                offset += sum(map(len, batch))
+            _compare(source, offset, value)
 
 
-def walk(layout: Layout, place: Path | Remote, numbers: Sequence[int]) -> Iterator[Bytes]:
-    """The bytes of some chunks of one object, each valid until the next is asked for. Raises as `decode` does."""
-    scratch = empty((layout.chunk * layout.row_bytes,), np.dtype(np.uint8))
+def stream(layout: Layout, place: Path | Remote, numbers: Sequence[int], take: Callable[[int, Bytes], None]) -> None:
+    """Hand out numbered chunks of one object, some rows at a time, each with the number of its first row in the object.
+
+    The bytes are valid during the call only, and are proved when all calls are done. Raises as `decode` does.
+    """
+    step = max(1, _PIECE // layout.row_bytes)
+    scratch = np.empty(0, np.uint8) if layout.zstd else empty((step * layout.row_bytes,), np.dtype(np.uint8))
     with _Source(place) as source:
         index = _index(layout, source)
         for number in numbers:
-            _chunk(layout, source, *index[number], 0, scratch)
-            yield scratch
+            offset, value = _locate(layout, *index[number]), 0
+            if layout.zstd:
+                take(number * layout.chunk, _unpack(layout, source, *index[number]))
+                continue
+            for first in range(0, layout.chunk, step):
+                part = scratch[: min(step, layout.chunk - first) * layout.row_bytes]
+                source.read(offset, [part])
+                value = crc(part, value=value)
+                offset += len(part)
+                take(number * layout.chunk + first, part)
+            _compare(source, offset, value)
+
+
+def _locate(layout: Layout, offset: int, size: int) -> int:
+    if offset == _ABSENT:
+        raise DamagedError("a part of it was never written")
+    whole = layout.chunk * layout.row_bytes
+    if not layout.zstd and size != whole + _CRC:
+        raise DamagedError(f"a part has {size} bytes instead of {whole + _CRC}")
+    return offset
+
+
+def _compare(source: _Source, offset: int, value: int) -> None:
+    check = np.empty(_CRC, np.uint8)
+    source.read(offset, [check])
+    if value != int(check.view("<u4")[0]):
+        raise DamagedError("a part does not match its checksum")
+
+
+def _batches(pieces: Sequence[Bytes]) -> Iterator[list[Bytes]]:
+    """The pieces, cut where they are long, in groups of some hundred kilobytes."""
+    batch: list[Bytes] = []
+    room = _PIECE
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            batch.append(piece[at : at + room])
+            at += len(batch[-1])
+            room -= len(batch[-1])
+            if not room or len(batch) == _MOST_BUFFERS:
+                yield batch
+                batch, room = [], _PIECE
+    if batch:
+        yield batch
+
+
+def _unpack(layout: Layout, source: _Source, offset: int, size: int) -> Bytes:
+    from numcodecs.zstd import Zstd
+
+    if size <= _CRC or size > source.size:
+        raise DamagedError(f"a part has {size} bytes")
+    packed = np.empty(size, np.uint8)
+    source.read(offset, [packed])
+    if crc(packed[:-_CRC]) != int(packed[-_CRC:].view("<u4")[0]):
+        raise DamagedError("a part does not match its checksum")
+    data = np.frombuffer(Zstd().decode(packed[:-_CRC]), np.uint8)
+    if len(data) != layout.chunk * layout.row_bytes:
+        raise DamagedError(f"a part unpacks to {len(data)} bytes instead of {layout.chunk * layout.row_bytes}")
+    return data
 
 
 def _index(layout: Layout, source: _Source) -> list[tuple[int, int]]:
@@ -131,45 +199,11 @@ def _index(layout: Layout, source: _Source) -> list[tuple[int, int]]:
     if not layout.sharded:
         return [(0, source.size)]
     tail = np.empty(layout.index_bytes, np.uint8)
-    source.read(source.size - len(tail), tail)
+    source.read(source.size - len(tail), [tail])
     if crc(tail[:-_CRC]) != int(tail[-_CRC:].view("<u4")[0]):
         raise DamagedError("the index of its parts does not match its checksum")
     numbers = tail[:-_CRC].view("<u8").tolist()
     return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def _chunk(layout: Layout, source: _Source, offset: int, size: int, before: int, part: Bytes) -> None:
-    """One chunk, of which ``part`` takes the bytes from ``before`` on; the rest is read for the checksum only."""
-    whole = layout.chunk * layout.row_bytes
-    if offset == _ABSENT:
-        raise DamagedError("a part of it was never written")
-    if not layout.zstd:
-        if size != whole + _CRC:
-            raise DamagedError(f"a part has {size} bytes instead of {whole + _CRC}")
-        value = 0
-        for piece in (np.empty(before, np.uint8), part, np.empty(whole - before - len(part), np.uint8)):
-            for at in range(0, len(piece), _PIECE):  # compared while it is in the processor's cache
-                some = piece[at : at + _PIECE]
-                source.read(offset, some)
-                value = crc(some, value=value)
-                offset += len(some)
-        check = np.empty(_CRC, np.uint8)
-        source.read(offset, check)
-        if value != int(check.view("<u4")[0]):
-            raise DamagedError("a part does not match its checksum")
-        return
-    from numcodecs.zstd import Zstd
-
-    if size <= _CRC or size > source.size:
-        raise DamagedError(f"a part has {size} bytes")
-    packed = np.empty(size, np.uint8)
-    source.read(offset, packed)
-    if crc(packed[:-_CRC]) != int(packed[-_CRC:].view("<u4")[0]):
-        raise DamagedError("a part does not match its checksum")
-    data = np.frombuffer(Zstd().decode(packed[:-_CRC]), np.uint8)
-    if len(data) != whole:
-        raise DamagedError(f"a part unpacks to {len(data)} bytes instead of {whole}")
-    part[:] = data[before : before + len(part)]
 
 
 class _Source:
@@ -192,19 +226,28 @@ class _Source:
         if self._handle >= 0:
             os.close(self._handle)
 
-    def read(self, offset: int, into: Bytes) -> None:
-        """Fill a buffer. Raises DamagedError when the object ends before it is full."""
-        if offset < 0 or offset + len(into) > self.size:
+    def read(self, offset: int, into: Sequence[Bytes]) -> None:
+        """Fill buffers one after the other. Raises DamagedError when the object ends before they are full."""
+        wanted = sum(map(len, into))
+        if offset < 0 or offset + wanted > self.size:
             raise DamagedError("it is too short")
-        if self._handle < 0:
-            into[:] = np.frombuffer(self._data, np.uint8, len(into), offset)
+        if self._handle >= 0 and os.preadv(self._handle, into, offset) == wanted:  # type: ignore[arg-type]
             return
-        while len(into):
-            got = os.preadv(self._handle, [into.data], offset)
+        for buffer in into:  # a remote object, or the system read less than it was asked for
+            if self._handle < 0:
+                buffer[:] = np.frombuffer(self._data, np.uint8, len(buffer), offset)
+            else:
+                self._fill(offset, buffer)
+            offset += len(buffer)
+
+    def _fill(self, offset: int, buffer: Bytes) -> None:
+        while len(buffer):
+            got = os.preadv(self._handle, [buffer.data], offset)
             if not got:
                 raise DamagedError("it is too short")
-            into, offset = into[got:], offset + got
+            buffer, offset = buffer[got:], offset + got
 
 
-def _bytes(block: NDArray[Any]) -> Bytes:
+def as_bytes(block: NDArray[Any]) -> Bytes:
+    """A contiguous array as bytes, not copied."""
     return block.reshape(-1).view(np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, chunks, dtypes, files, places, splits
+from geneb_jax.store import arrays, dtypes, files, places, rowio, splits
 from geneb_jax.store.format import (
     Commit,
     Fault,
@@ -156,36 +156,35 @@ class EmbeddingStore:
             )
         if high - low + 1 == len(wanted) and bool((np.diff(wanted) == 1).all()):
             return dtypes.from_stored(self.stored(low, high + 1), self.dtype)
-        return self._gather(wanted)
+        return dtypes.from_stored(self.stored_at(wanted), self.dtype)
+
+    def read_each(self, *rows: ArrayLike) -> list[NDArray[np.float32]]:
+        """`read` for several lists of rows, such as those of a task's splits, with each chunk read once for all."""
+        parts = [np.asarray(r) for r in rows]
+        whole = self.read(np.concatenate([p for p in parts if p.size])) if any(p.size for p in parts) else None
+        if whole is None:
+            return [self.read(p) for p in parts]
+        return np.split(whole, np.cumsum([len(p) for p in parts])[:-1])
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` as they are stored: see `geneb_jax.store.dtypes`."""
         with self._steady():
-            return arrays.read_rows(self.root, self._vectors, start, stop)
+            return rowio.read_rows(self.root, self._vectors, start, stop)
 
     def digests(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """SHA-256 of the sequences of rows ``start`` to ``stop``, (n, 32)."""
         with self._steady():
-            block: NDArray[np.uint8] = arrays.read_rows(
+            block: NDArray[np.uint8] = rowio.read_rows(
                 self.root, self._digests, start, self.num_rows if stop is None else stop
             )
             return block
 
-    def _gather(self, wanted: NDArray[Any]) -> NDArray[np.float32]:
-        out = chunks.empty((len(wanted), self.width), np.dtype(np.float32))
-        with self._steady():
-            arrays.gather_rows(
-                self.root, self._vectors, wanted, out, lambda block: dtypes.from_stored(block, self.dtype)
-            )
-        return out
-
     def stored_at(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The rows of these numbers as they are stored."""
-        out = chunks.empty((len(rows), self.width), self._vectors.dtype)
-        if len(rows):
-            with self._steady():
-                arrays.gather_rows(self.root, self._vectors, rows, out, lambda block: block)
-        return out
+        if not len(rows):
+            return np.empty((0, self.width), self._vectors.dtype)
+        with self._steady():
+            return rowio.gather_rows(self.root, self._vectors, rows)
 
     def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Row of each sequence digest, -1 where there is none."""
@@ -265,7 +264,7 @@ class EmbeddingStore:
             # hashing and the small files take as long as the disk: all at once
             commit = pool.submit(_commit, block, digests, self.dtype)
             small = pool.submit(_append, root, self._digests, more_digests, digests)
-            arrays.write_rows(root, self._vectors, start, block)
+            rowio.write_rows(root, self._vectors, start, block)
             small.result()
             commits = [*self._commits, commit.result()]
             more_vectors = arrays.grown(self._vectors, stop, {"commits": [c.as_json() for c in commits]})
@@ -382,7 +381,7 @@ class EmbeddingStore:
 
 
 def _append(root: Path, array: arrays.Array, more: arrays.Array, block: NDArray[Any]) -> None:
-    arrays.write_rows(root, array, more.rows - len(block), block)
+    rowio.write_rows(root, array, more.rows - len(block), block)
     arrays.publish(root, more)
 
 

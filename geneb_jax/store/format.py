@@ -59,9 +59,9 @@ deleted; of two finished generations the higher counts.
 
 **Repair** (`geneb verify --repair`) renumbers rows. It builds the element anew as ``.repair/KEY``, renames the old one
 to ``.damaged/KEY-1`` and the new one to ``KEY``; split indexes it takes out go to ``.damaged`` too. ``.damaged`` is a
-group with geneb_type "damaged"; no reader looks into it, and it may be deleted. ``.repair`` is there only while a repair
-runs or after one was killed. The folders of an element stay the same (by inode) until it is replaced, which is how
-an open reader notices.
+group with geneb_type "damaged"; no reader looks into it, and it may be deleted. ``.repair`` is there only while a
+repair runs or after one was killed. The folders of an element stay the same (by inode) until it is replaced, which is
+how an open reader notices.
 
 **A copy** at an address (`geneb store copy`) is the same files and ``contents.json``: ``{"geneb_type": "contents",
 "geneb_version": 1, "folders": {path: [names]}}``, the folders in each group, for protocols that cannot list. The first

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, files, places, splits
+from geneb_jax.store import arrays, files, places, rowio, splits
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import DIGEST_BYTES, READABLE, VERSION, Commit, Fault, Manifest, SplitIndex, sha256
 from geneb_jax.store.index import DigestIndex, repeated
@@ -173,8 +173,8 @@ def _sound_rows(root: Path, vectors: arrays.Array, digests: arrays.Array, commit
     for commit in commits:
         stop = start + commit.rows
         try:
-            names = arrays.read_rows(root, digests, start, stop)
-            block = arrays.read_rows(root, vectors, start, stop)
+            names = rowio.read_rows(root, digests, start, stop)
+            block = rowio.read_rows(root, vectors, start, stop)
         except StoreError:
             start = stop
             continue
@@ -232,8 +232,8 @@ def _rebuild(
             stop = start + commit.rows
             some = kept[start:stop]
             if some.any():
-                names = arrays.read_rows(root, digests, start, stop)[some]
-                element.append_stored(names, arrays.read_rows(root, vectors, start, stop)[some])
+                names = rowio.read_rows(root, digests, start, stop)[some]
+                element.append_stored(names, rowio.read_rows(root, vectors, start, stop)[some])
             start = stop
         for index in good.values():
             element.write_split(replace(index, rows=new_row[index.rows]))

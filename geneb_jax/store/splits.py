@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import GenebError, StoreError, unknown_name
-from geneb_jax.store import arrays, files, places
+from geneb_jax.store import arrays, files, places, rowio
 from geneb_jax.store.format import VERSION, SplitIndex, canonical_json, sha256, split_folder
 from geneb_jax.store.places import Place
 
@@ -167,7 +167,7 @@ def read(root: Place, key: str, entry: Entry) -> SplitIndex:
                 where=str(root / name / part),
                 cure=_CURE,
             )
-        values[part] = arrays.read_rows(root, array, 0, array.shape[0])
+        values[part] = rowio.read_rows(root, array, 0, array.shape[0])
         if sha256(np.ascontiguousarray(values[part])) != attributes[f"{part}_sha256"]:
             raise StoreError(
                 f"the {part} are intact in themselves but are not those that were recorded",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store import arrays, dtypes, places, splits
+from geneb_jax.store import arrays, dtypes, places, rowio, splits
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import Commit, Fault
 from geneb_jax.store.index import as_keys
@@ -145,7 +145,7 @@ def _walk(
     for start in range(0, element.num_rows, size):
         stop = min(start + size, element.num_rows)
         try:
-            block = arrays.read_rows(element.root, array, start, stop)
+            block = rowio.read_rows(element.root, array, start, stop)
         except StoreError as error:
             faults.append(_fault(element.root, error))
             commits.feed(stop - start, None)

@@ -1,0 +1,159 @@
+"""Rows of an array, read with every checksum compared, and written so that each shard appears at one instant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geneb_jax.errors import StoreError
+from geneb_jax.store import chunks, files
+from geneb_jax.store.arrays import DAMAGED_CURE, Array, shard_key, shard_path, shards_of
+from geneb_jax.store.places import Place
+
+_THREADS: Final = max(2, min(4, os.cpu_count() or 1))
+_REMOTE_THREADS: Final = 8
+_WORTH_THREADS: Final = 4 << 20
+_UNIT: Final = 4 << 20
+_WORTH_RUN: Final = 64 << 10  # bytes in a row from which reading in place beats copying out of a chunk
+
+
+def write_rows(root: Path, array: Array, start: int, block: NDArray[Any]) -> None:
+    """Write and sync rows from ``start`` on, as the last of the array; each shard appears at one instant.
+
+    Shards that already hold committed rows are written anew with them. Raises StoreError when those cannot be read.
+    """
+    size, written = array.layout.rows, []
+    for shard in shards_of(array, start, start + len(block)):
+        first = shard * size
+        part = block[max(first - start, 0) : first + size - start]
+        if first < start:
+            part = np.concatenate([read_rows(root, array, first, start), part])
+        path = shard_path(root, array, shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, chunks.encode(array.layout, part, np.array([array.fill], array.dtype)))
+        written.append(path.parent)
+    files.sync_files(written)
+
+
+def read_rows(root: Place, array: Array, start: int, stop: int) -> NDArray[Any]:
+    """Rows ``start`` to ``stop``, every checksum compared. Raises StoreError naming the bad chunk."""
+    out = chunks.empty((max(stop - start, 0), *array.shape[1:]), array.dtype)
+    target, size = chunks.as_bytes(out), array.layout.chunk
+
+    def read(numbers: list[int]) -> None:
+        wanted = []
+        for number in numbers:
+            first = number * size
+            a, b = max(start, first), min(stop, first + size)
+            part = target[(a - start) * array.layout.row_bytes : (b - start) * array.layout.row_bytes]
+            wanted.append(
+                (number % array.layout.chunks, [_rows(array, a - first), part, _rows(array, first + size - b)])
+            )
+        path = root / array.path / shard_key(array, numbers[0] // array.layout.chunks)
+        with _named(path):
+            chunks.decode(array.layout, path, wanted)
+
+    if stop > start:
+        in_parallel(read, _units(array, np.arange(start // size, -(-stop // size))), out.nbytes, root)
+    return out
+
+
+def gather_rows(root: Place, array: Array, wanted: NDArray[Any]) -> NDArray[Any]:
+    """The rows ``wanted``, in their order; each chunk is read once. Raises StoreError naming a bad chunk."""
+    out = chunks.empty((len(wanted), *array.shape[1:]), array.dtype)
+    size, row_bytes, target = array.layout.chunk, array.layout.row_bytes, chunks.as_bytes(out)
+    # distinct rows as they lie in the store, and the place in `out` where each is wanted first
+    order = np.argsort(wanted, kind="stable") if (np.diff(wanted) < 0).any() else np.arange(len(wanted))
+    ordered = wanted[order]
+    fresh = np.diff(ordered, prepend=-1) != 0
+    rows, to = ordered[fresh], order[fresh]
+    # runs that are wanted as they lie, within one chunk
+    cut = np.flatnonzero((np.diff(rows, prepend=-2) != 1) | (np.diff(to, prepend=-2) != 1) | (rows % size == 0))
+    runs = np.stack([rows[cut], to[cut], np.diff(np.append(cut, len(rows)))], axis=1)
+
+    def in_place(numbers: list[int]) -> None:
+        todo = []
+        for number in numbers:
+            a, b = np.searchsorted(runs[:, 0], (number * size, (number + 1) * size))
+            at, pieces = number * size, []
+            for row, place, count in runs[a:b].tolist():
+                pieces += [_rows(array, row - at), target[place * row_bytes : (place + count) * row_bytes]]
+                at = row + count
+            todo.append((number % array.layout.chunks, [*pieces, _rows(array, (number + 1) * size - at)]))
+        path = root / array.path / shard_key(array, numbers[0] // array.layout.chunks)
+        with _named(path):
+            chunks.decode(array.layout, path, todo)
+
+    def by_copy(numbers: list[int]) -> None:
+        shard = numbers[0] // array.layout.chunks
+
+        def take(first: int, part: chunks.Bytes) -> None:
+            first += shard * array.layout.rows
+            count = len(part) // row_bytes
+            a, b = np.searchsorted(rows, (first, first + count))
+            if a < b:
+                block = part.view(array.dtype).reshape(count, *array.shape[1:])
+                out[to[a:b]] = block if b - a == count else block[rows[a:b] - first]
+
+        path = root / array.path / shard_key(array, shard)
+        with _named(path):
+            chunks.stream(array.layout, path, [n % array.layout.chunks for n in numbers], take)
+
+    units = _units(array, np.unique(rows // size))
+    in_parallel(in_place if len(runs) * _WORTH_RUN <= out.nbytes else by_copy, units, out.nbytes, root)
+    if len(rows) < len(wanted):
+        out[order[~fresh]] = out[to[np.cumsum(fresh) - 1][~fresh]]
+    return out
+
+
+def _rows(array: Array, count: int) -> chunks.Bytes:
+    """Room for rows that are read for their checksum only."""
+    return np.empty(count * array.layout.row_bytes, np.uint8)
+
+
+def _units(array: Array, numbers: NDArray[np.int64]) -> list[list[int]]:
+    """Chunks, numbered over the array, in groups of one stored object and a few megabytes: work for one thread."""
+    most = max(1, _UNIT // (array.layout.chunk * array.layout.row_bytes))
+    found: list[list[int]] = []
+    for number in numbers.tolist():
+        last = found[-1] if found else []
+        if last and len(last) < most and last[0] // array.layout.chunks == number // array.layout.chunks:
+            last.append(number)
+        else:
+            found.append([number])
+    return found
+
+
+@contextlib.contextmanager
+def _named(path: Place) -> Iterator[None]:
+    """Turn what is wrong with a stored object into a StoreError that names it."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError("a chunk is missing", where=str(path), cure=DAMAGED_CURE) from None
+    except chunks.DamagedError as error:
+        what = "empty" if str(error) == "empty" else f"truncated or altered): {error}"
+        raise StoreError(
+            f"a chunk is damaged ({what}" + (")" if what == "empty" else ""), where=str(path), cure=DAMAGED_CURE
+        ) from error
+    except OSError as error:
+        raise StoreError(f"a chunk cannot be read: {error}", where=str(path), cure="check the disk") from error
+
+
+def in_parallel(work: Callable[[Any], None], items: Iterable[Any], size: int, root: Place) -> None:
+    """Do all the work, in threads where that pays; the first error in order is raised."""
+    todo = list(items)
+    local = isinstance(root, Path)
+    if len(todo) < 2 or (local and size < _WORTH_THREADS):
+        for item in todo:
+            work(item)
+        return
+    with ThreadPoolExecutor(min(len(todo), _THREADS if local else _REMOTE_THREADS)) as pool:
+        list(pool.map(work, todo))
