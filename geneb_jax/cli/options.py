@@ -162,7 +162,7 @@ def make_all_specs(
     specs: list[ProbeSpec] = []
     for head in heads:
         if head == "logistic":
-            specs += make_specs(penalties or "1.0", key=key, standardize=standardize, **settings)
+            specs += make_specs("1.0" if penalties is None else penalties, key=key, standardize=standardize, **settings)
             continue
         parse_head(head)  # an unknown name is said first
         if settings.get("balanced") or not settings.get("fit_intercept", True):
@@ -179,7 +179,10 @@ def make_all_specs(
                 f"--C auto is for the logistic probe, and --probe names {head}",
                 cure=f"write the penalty with the probe, as in {kind}:{'C=1' if kind == 'svm' else 'alpha=1'}",
             )
-        for C in split_numbers(str(penalties), float, "--C"):
+        values = split_numbers(str(penalties), float, "--C")
+        if not values:
+            raise UsageError("--C is empty", cure="write a positive number, or several with commas")
+        for C in values:
             # a C of 0 or below is refused by the specification
             value = {"C": C} if kind == "svm" else {"alpha": 0.5 / C if C else C}
             specs.append(parse_head(head, standardize=standardize, **value))

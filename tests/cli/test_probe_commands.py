@@ -243,3 +243,39 @@ def test_quickstart_ends_well_without_a_network(tmp_path: Path) -> None:
     run = Run.open(tmp_path / "first")
     assert len(run.records) == 4 * 3 * 15
     assert set(run.records["status"].to_pylist()) == {"converged"}
+
+
+def test_probe_types_are_named_in_the_records_and_have_their_own_c(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    types = "logistic,svm,ridge:alpha=4,centroid,knn:k=1:metric=cosine"
+    options = ["--regimes", "full,1shot", "--seeds", "1,2", "--C", "0.1,10"]
+    assert geneb("probe", store, "--probe", types, *options, "--engine", "sklearn", "--out", tmp_path / "theirs") == 0
+    assert "centroid" in capsys.readouterr().out
+    assert geneb("probe", store, "--probe", types, *options, "--out", tmp_path / "ours") == 0
+    ours, theirs = (Run.open(tmp_path / name).records.to_pylist() for name in ("ours", "theirs"))
+    assert {(r["probe"], r["C"]) for r in ours} == {
+        ("logistic", 0.1), ("logistic", 10), ("svm", 0.1), ("svm", 10), ("ridge", 0.125), ("centroid", None),
+        ("knn-k=1-metric=cosine", None),
+    }  # fmt: skip
+    assert len({r["probe_digest"] for r in ours}) == 7
+    assert all(r["c_selection"] == "fixed" for r in ours)
+    right = {(r["task"], r["probe_digest"], r["regime"], r["seed"]): r["mcc"] for r in theirs}
+    assert len(right) == len(ours)
+    for r in ours:
+        assert r["mcc"] == pytest.approx(right[r["task"], r["probe_digest"], r["regime"], r["seed"]], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--probe", "ridge", "--C", "auto"], "--C auto is for the logistic probe"),
+        (["--probe", "lda", "--balanced"], "are for the logistic probe"),
+        (["--probe", "ridge", "--C", ","], "--C is empty"),
+    ],
+)
+def test_options_that_a_probe_type_does_not_have_are_refused(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert geneb("probe", store, *options, "--out", tmp_path / "run") == 2
+    assert words in capsys.readouterr().err
