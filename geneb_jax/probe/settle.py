@@ -52,7 +52,7 @@ def settled(
                 column, tie = _decided(X[place[mine]], weights[one])
                 predicted[one, row[mine]] = column
                 tied[one, row[mine]] = tie
-    confusion = scoring.confusion.astype(np.int64)
+    confusion = scoring.confusion.copy()
     label = np.searchsorted(scoring.labels, scoring.classes)
     true = truth[rows]
     np.add.at(confusion, (lanes, true, label[scoring.predicted[lanes, rows]]), -1)
