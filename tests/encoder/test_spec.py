@@ -52,7 +52,7 @@ def test_what_is_written_is_read(subject, options):
         ("onehot:20,align=middle", UsageError, "one of center, left, right"),
         ("random-conv:64,seed=x", UsageError, "a whole number"),
         ("kmr:6", UnknownNameError, "did you mean kmer"),
-        ("DNABERT-2", UnknownNameError, "geneb encoders"),
+        ("DNABERT-9", UnknownNameError, "geneb encoders"),
         ("", UsageError, "not an encoder string"),
         ("hf:", UsageError, "folder"),
     ],
