@@ -22,7 +22,7 @@ from geneb_jax.store.places import Remote
 _ABSENT: Final = 2**64 - 1
 _CRC: Final = 4
 _PAGE: Final = 4096
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 19
 _MOST_BUFFERS: Final = 256  # of one system call
 Bytes = NDArray[np.uint8]
 

@@ -25,6 +25,7 @@ from geneb_jax.store.format import (
     sha256,
     to_ranges,
 )
+from geneb_jax.store.gather import gather_rows
 from geneb_jax.store.index import DigestIndex, repeated
 from geneb_jax.store.journal import check_shapes, read_commits, read_manifest
 from geneb_jax.store.places import Place
@@ -138,15 +139,26 @@ class EmbeddingStore:
         """
         if rows is None:
             return dtypes.from_stored(self.stored(0, self.num_rows), self.dtype)
+        return self.read_each(rows)[0]
+
+    def read_each(self, *rows: ArrayLike) -> list[NDArray[np.float32]]:
+        """`read` for several lists of rows, such as those of a task's splits, with each chunk read once for all."""
+        parts = [self._existing(r) for r in rows]
+        if all(not p.size or (p[-1] - p[0] + 1 == len(p) and bool((np.diff(p) == 1).all())) for p in parts):
+            found = [self.stored(int(p[0]), int(p[-1]) + 1) if p.size else self.stored(0, 0) for p in parts]
+        else:
+            with self._steady():
+                found = gather_rows(self.root, self._vectors, parts)
+        return [dtypes.from_stored(block, self.dtype) for block in found]
+
+    def _existing(self, rows: ArrayLike) -> NDArray[Any]:
         wanted = np.asarray(rows)
         if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
             raise StoreError(
                 f"row numbers must be a one-dimensional array of integers, not {wanted.dtype} of shape {wanted.shape}",
                 where=str(self.path),
             )
-        if not wanted.size:
-            return np.empty((0, self.width), np.float32)
-        low, high = int(wanted.min()), int(wanted.max())
+        low, high = (int(wanted.min()), int(wanted.max())) if wanted.size else (0, -1)
         if low < 0 or high >= self.num_rows:
             raise StoreError(
                 f"row {low if low < 0 else high} does not exist: this element has {self.num_rows} rows",
@@ -154,17 +166,7 @@ class EmbeddingStore:
                 cure="the index belongs to another store or is damaged (`geneb verify` says which), or it was written "
                 "after this reader opened the store (`refresh`)",
             )
-        if high - low + 1 == len(wanted) and bool((np.diff(wanted) == 1).all()):
-            return dtypes.from_stored(self.stored(low, high + 1), self.dtype)
-        return dtypes.from_stored(self.stored_at(wanted), self.dtype)
-
-    def read_each(self, *rows: ArrayLike) -> list[NDArray[np.float32]]:
-        """`read` for several lists of rows, such as those of a task's splits, with each chunk read once for all."""
-        parts = [np.asarray(r) for r in rows]
-        whole = self.read(np.concatenate([p for p in parts if p.size])) if any(p.size for p in parts) else None
-        if whole is None:
-            return [self.read(p) for p in parts]
-        return np.split(whole, np.cumsum([len(p) for p in parts])[:-1])
+        return wanted.astype(np.int64, copy=False)
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` as they are stored: see `geneb_jax.store.dtypes`."""
@@ -184,7 +186,7 @@ class EmbeddingStore:
         if not len(rows):
             return np.empty((0, self.width), self._vectors.dtype)
         with self._steady():
-            return rowio.gather_rows(self.root, self._vectors, rows)
+            return gather_rows(self.root, self._vectors, [rows])[0]
 
     def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Row of each sequence digest, -1 where there is none."""

@@ -21,7 +21,6 @@ _THREADS: Final = max(2, min(4, os.cpu_count() or 1))
 _REMOTE_THREADS: Final = 8
 _WORTH_THREADS: Final = 4 << 20
 _UNIT: Final = 4 << 20
-_WORTH_RUN: Final = 64 << 10  # bytes in a row from which reading in place beats copying out of a chunk
 
 
 def write_rows(root: Path, array: Array, start: int, block: NDArray[Any]) -> None:
@@ -53,72 +52,22 @@ def read_rows(root: Place, array: Array, start: int, stop: int) -> NDArray[Any]:
             first = number * size
             a, b = max(start, first), min(stop, first + size)
             part = target[(a - start) * array.layout.row_bytes : (b - start) * array.layout.row_bytes]
-            wanted.append(
-                (number % array.layout.chunks, [_rows(array, a - first), part, _rows(array, first + size - b)])
-            )
+            wanted.append((number % array.layout.chunks, [room(array, a - first), part, room(array, first + size - b)]))
         path = root / array.path / shard_key(array, numbers[0] // array.layout.chunks)
-        with _named(path):
+        with named(path):
             chunks.decode(array.layout, path, wanted)
 
     if stop > start:
-        in_parallel(read, _units(array, np.arange(start // size, -(-stop // size))), out.nbytes, root)
+        in_parallel(read, units(array, np.arange(start // size, -(-stop // size))), out.nbytes, root)
     return out
 
 
-def gather_rows(root: Place, array: Array, wanted: NDArray[Any]) -> NDArray[Any]:
-    """The rows ``wanted``, in their order; each chunk is read once. Raises StoreError naming a bad chunk."""
-    out = chunks.empty((len(wanted), *array.shape[1:]), array.dtype)
-    size, row_bytes, target = array.layout.chunk, array.layout.row_bytes, chunks.as_bytes(out)
-    # distinct rows as they lie in the store, and the place in `out` where each is wanted first
-    order = np.argsort(wanted, kind="stable") if (np.diff(wanted) < 0).any() else np.arange(len(wanted))
-    ordered = wanted[order]
-    fresh = np.diff(ordered, prepend=-1) != 0
-    rows, to = ordered[fresh], order[fresh]
-    # runs that are wanted as they lie, within one chunk
-    cut = np.flatnonzero((np.diff(rows, prepend=-2) != 1) | (np.diff(to, prepend=-2) != 1) | (rows % size == 0))
-    runs = np.stack([rows[cut], to[cut], np.diff(np.append(cut, len(rows)))], axis=1)
-
-    def in_place(numbers: list[int]) -> None:
-        todo = []
-        for number in numbers:
-            a, b = np.searchsorted(runs[:, 0], (number * size, (number + 1) * size))
-            at, pieces = number * size, []
-            for row, place, count in runs[a:b].tolist():
-                pieces += [_rows(array, row - at), target[place * row_bytes : (place + count) * row_bytes]]
-                at = row + count
-            todo.append((number % array.layout.chunks, [*pieces, _rows(array, (number + 1) * size - at)]))
-        path = root / array.path / shard_key(array, numbers[0] // array.layout.chunks)
-        with _named(path):
-            chunks.decode(array.layout, path, todo)
-
-    def by_copy(numbers: list[int]) -> None:
-        shard = numbers[0] // array.layout.chunks
-
-        def take(first: int, part: chunks.Bytes) -> None:
-            first += shard * array.layout.rows
-            count = len(part) // row_bytes
-            a, b = np.searchsorted(rows, (first, first + count))
-            if a < b:
-                block = part.view(array.dtype).reshape(count, *array.shape[1:])
-                out[to[a:b]] = block if b - a == count else block[rows[a:b] - first]
-
-        path = root / array.path / shard_key(array, shard)
-        with _named(path):
-            chunks.stream(array.layout, path, [n % array.layout.chunks for n in numbers], take)
-
-    units = _units(array, np.unique(rows // size))
-    in_parallel(in_place if len(runs) * _WORTH_RUN <= out.nbytes else by_copy, units, out.nbytes, root)
-    if len(rows) < len(wanted):
-        out[order[~fresh]] = out[to[np.cumsum(fresh) - 1][~fresh]]
-    return out
-
-
-def _rows(array: Array, count: int) -> chunks.Bytes:
+def room(array: Array, count: int) -> chunks.Bytes:
     """Room for rows that are read for their checksum only."""
     return np.empty(count * array.layout.row_bytes, np.uint8)
 
 
-def _units(array: Array, numbers: NDArray[np.int64]) -> list[list[int]]:
+def units(array: Array, numbers: NDArray[np.int64]) -> list[list[int]]:
     """Chunks, numbered over the array, in groups of one stored object and a few megabytes: work for one thread."""
     most = max(1, _UNIT // (array.layout.chunk * array.layout.row_bytes))
     found: list[list[int]] = []
@@ -132,7 +81,7 @@ def _units(array: Array, numbers: NDArray[np.int64]) -> list[list[int]]:
 
 
 @contextlib.contextmanager
-def _named(path: Place) -> Iterator[None]:
+def named(path: Place) -> Iterator[None]:
     """Turn what is wrong with a stored object into a StoreError that names it."""
     try:
         yield

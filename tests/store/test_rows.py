@@ -53,7 +53,14 @@ def test_what_is_appended_is_read_back_bit_for_bit(case, data):
         if sequences:
             picks = data.draw(st.lists(st.integers(0, len(sequences) - 1), max_size=60))
             picked = np.array(picks, np.int64)
-            assert element.read(picked).tobytes() == vectors[picked].tobytes()
+            run = data.draw(st.sampled_from([1, 1 << 16]))  # read in place, or by way of a copy
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("geneb_jax.store.gather._WORTH_RUN", run)
+                assert element.read(picked).tobytes() == vectors[picked].tobytes()
+                cut = data.draw(st.integers(0, len(picked)))
+                parts = [picked[:cut], picked[cut:], np.arange(len(sequences)), picked[:0], picked]
+                for part, found in zip(parts, element.read_each(*parts), strict=True):
+                    assert found.tobytes() == vectors[part].tobytes()
 
 
 def test_sequences_are_the_same_in_any_case(store_path, open_reader):
