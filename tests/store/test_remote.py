@@ -21,7 +21,7 @@ from geneb_jax.store.merge import merge
 @pytest.fixture(scope="session")
 def bucket():
     """A bucket on a real S3 server on this machine."""
-    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
+    server_module = pytest.importorskip("moto.server", reason="needs moto[s3] and flask")
     pytest.importorskip("s3fs", reason="needs s3fs")
     import boto3
 
