@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,7 +34,8 @@ class _Gather:
         self.root, self.array = root, array
         self.outs = [chunks.empty((len(p), *array.shape[1:]), array.dtype) for p in parts]
         self.bytes = [chunks.as_bytes(out) for out in self.outs]
-        self.begins = np.cumsum([0, *(len(p) for p in parts)])
+        self.begins = list(itertools.accumulate((len(p) for p in parts), initial=0))
+        self.of_chunk: dict[int, list[list[int]]] = {}
         wanted = np.concatenate(parts)
         order = np.argsort(wanted, kind="stable") if (np.diff(wanted) < 0).any() else np.arange(len(wanted))
         ordered = wanted[order]
@@ -52,7 +55,11 @@ class _Gather:
         numbers = self.runs[:, 0] // size
         todo = units(self.array, numbers[np.diff(numbers, prepend=-1) != 0])
         total = sum(out.nbytes for out in self.outs)
-        work = self._in_place if len(self.runs) * _WORTH_RUN <= total else self._by_copy
+        work = self._by_copy
+        if len(self.runs) * _WORTH_RUN <= total:
+            work = self._in_place
+            for run in self.runs.tolist():
+                self.of_chunk.setdefault(run[0] // size, []).append(run)
         in_parallel(work, todo, total, self.root)
         self._repeat()
         return self.outs
@@ -62,12 +69,11 @@ class _Gather:
         array, size, row_bytes = self.array, self.array.layout.chunk, self.array.layout.row_bytes
         todo = []
         for number in numbers:
-            a, b = np.searchsorted(self.runs[:, 0], (number * size, (number + 1) * size))
             at, pieces = number * size, []
-            for row, place, count in self.runs[a:b].tolist():
-                part = int(np.searchsorted(self.begins, place, side="right")) - 1
+            for row, place, count in self.of_chunk[number]:
                 # an empty part begins where the next one does, and the last of them holds the place
-                start = (place - int(self.begins[part])) * row_bytes
+                part = bisect.bisect_right(self.begins, place) - 1
+                start = (place - self.begins[part]) * row_bytes
                 pieces += [room(array, row - at), self.bytes[part][start : start + count * row_bytes]]
                 at = row + count
             todo.append((number % array.layout.chunks, [*pieces, room(array, (number + 1) * size - at)]))
@@ -93,7 +99,7 @@ class _Gather:
             chunks.stream(array.layout, path, [n % array.layout.chunks for n in numbers], take)
 
     def _put(self, places: Rows, block: NDArray[Any], rows: Rows) -> None:
-        for out, begin in zip(self.outs, self.begins.tolist(), strict=False):
+        for out, begin in zip(self.outs, self.begins, strict=False):
             mine = slice(None) if len(self.outs) == 1 else (places >= begin) & (places < begin + len(out))
             out[places[mine] - begin] = block[rows[mine]]
 
@@ -102,7 +108,7 @@ class _Gather:
         if not len(self.again_rows):
             return
         source = self.places[np.searchsorted(self.rows, self.again_rows)]
-        for out, begin in zip(self.outs, self.begins.tolist(), strict=False):
+        for out, begin in zip(self.outs, self.begins, strict=False):
             mine = (source >= begin) & (source < begin + len(out))
             if mine.any():
                 self._put(self.again_places[mine], out, source[mine] - begin)

@@ -97,12 +97,50 @@ def named(path: Place) -> Iterator[None]:
 
 
 def in_parallel(work: Callable[[Any], None], items: Iterable[Any], size: int, root: Place) -> None:
-    """Do all the work, in threads where that pays; the first error in order is raised."""
+    """Do all the work, in threads where that pays; an error ends it."""
     todo = list(items)
     local = isinstance(root, Path)
     if len(todo) < 2 or (local and size < _WORTH_THREADS):
         for item in todo:
             work(item)
         return
-    with ThreadPoolExecutor(min(len(todo), _THREADS if local else _REMOTE_THREADS)) as pool:
-        list(pool.map(work, todo))
+    if not local:
+        with ThreadPoolExecutor(min(len(todo), _REMOTE_THREADS)) as pool:
+            list(pool.map(work, todo))
+        return
+    # the calling thread works too, so that nothing is lost where the other processors are busy
+    rest = [_helpers().submit(_each, work, todo) for _ in range(_THREADS - 1)]
+    try:
+        _each(work, todo)
+    finally:
+        todo.clear()
+        errors = [e for helper in rest if not helper.cancel() and (e := helper.exception())]
+    if errors:
+        raise errors[0]
+
+
+def _each(work: Callable[[Any], None], todo: list[Any]) -> None:
+    while True:
+        try:
+            item = todo.pop()
+        except IndexError:
+            return
+        work(item)
+
+
+def _helpers() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(_THREADS - 1, "geneb-store")
+    return _pool
+
+
+def _forget_helpers() -> None:
+    """Threads do not survive a fork."""
+    global _pool
+    _pool = None
+
+
+_pool: ThreadPoolExecutor | None = None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
