@@ -92,7 +92,7 @@ class Reader:
         if isinstance(X_train, np.ndarray) and isinstance(X_test, np.ndarray):
             from geneb_jax.probe.fit import TaskArrays
 
-            return self.fit_together([TaskArrays(X_train, y_train, X_test, y_test)], [lanes])[0]
+            return self._fit_whole([TaskArrays(X_train, y_train, X_test, y_test)], [lanes])[0]
         from geneb_jax.probe.streamed import fit_task_streamed
 
         assert not isinstance(X_train, np.ndarray)
@@ -101,6 +101,9 @@ class Reader:
 
     def fit_together(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
         """`fit_tasks` for the logistic probes of all tasks; other types task by task."""
+        return self._fit_whole(tasks, lanes)
+
+    def _fit_whole(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
         from geneb_jax.probe.fit import fit_tasks
 
         logistic = [[lane for lane in own if not is_head(lane)] for own in lanes]

@@ -105,17 +105,21 @@ def test_twenty_kills_then_a_resume_give_the_bytes_of_an_uninterrupted_run(tmp_p
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_ctrl_c_ends_with_130_and_the_run_resumes(tmp_path):
     suite = _suite(tmp_path / "suite")
-    process = _start(suite, tmp_path / "s.zarr")
-    _await_lock(process, tmp_path / "s.zarr")
-    while not list((tmp_path / "s.zarr").glob("*/embeddings/c/3/0")):
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    for _ in range(5):
+        process = _start(suite, tmp_path / "s.zarr")
+        _await_lock(process, tmp_path / "s.zarr")
+        while not list((tmp_path / "s.zarr").glob("*/embeddings/c/1/0")):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if process.returncode != 0:
+            break
+        shutil.rmtree(tmp_path / "s.zarr")  # on a busy machine the signal came too late: again from nothing
     assert process.returncode == 130
     assert "run the same command again to resume" in err.decode()
     store = open_store(tmp_path / "s.zarr")
     assert store.verify() == []
     before = store.elements()[0].num_rows
-    assert before >= 3 * _CHUNK
+    assert before >= _CHUNK
     _finish(suite, tmp_path / "s.zarr")
     assert open_store(tmp_path / "s.zarr").elements()[0].tasks() == ["task_0", "task_1", "task_2"]
