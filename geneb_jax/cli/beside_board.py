@@ -33,24 +33,26 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
 
     if resampling["metric"] != "mcc":
         raise UsageError("the published scores are MCC", cure="leave --metric out")
-    shared = set(known_tasks(tasks_of(runs)))
+    categories = tasks_of(runs)
+    shared = set(known_tasks(categories))
     if not shared:
         raise UsageError(
             "none of the tasks in these runs is on the official board",
             cure="the board has the 100 tasks of the suite geneb: `geneb run … --suite geneb`",
         )
-    every, done = open_samples(runs, resampling, passes=2, quiet=as_json)
+    every, done = open_samples(runs, resampling, quiet=as_json)
 
     def samples() -> Iterator[TaskSample]:
         return (sample for sample in every() if sample.task in shared)
 
-    held: dict[tuple[Series, str], dict[str, str]] = {}
-    for sample in samples():
-        for unit in sample.units:
-            held.setdefault(unit.name, {})[sample.task] = sample.category
     settings = {name: resampling[name] for name in ("source", "level", "resamples", "seed")}
     with done as tick:
-        found = places(score_intervals(samples, done=tick, **settings), held)
+        scores = score_intervals(samples, done=tick, **settings)
+    held: dict[tuple[Series, str], dict[str, str]] = {}
+    for score in scores:
+        if score.scope == "task":
+            held.setdefault((score.series, score.regime), {})[score.name] = categories[score.name]
+    found = places(scores, held)
     if as_json:
         click.echo(json.dumps([asdict(place) for place in found], indent=2))
     else:

@@ -34,7 +34,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
 
     wanted = check_scopes(scopes, SCOPES)
     opened = open_runs(runs)
-    samples, done = open_samples(opened, resampling, passes=2, quiet=as_json)
+    samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = {name: resampling[name] for name in ("metric", "level", "resamples", "seed")}
     size = max(len(run.meta.suite.categories) for run in opened)
     with done as tick:

@@ -45,7 +45,7 @@ def command(
     opened = open_runs(runs)
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)
-    samples, done = open_samples(opened, resampling, passes=2, quiet=as_json)
+    samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
     with done as tick:
         found = compare(samples, done=tick, **settings)

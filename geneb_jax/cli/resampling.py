@@ -26,7 +26,7 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def open_samples(
-    runs: Sequence[Run], resampling: Mapping[str, Any], *, passes: int, quiet: bool
+    runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Callable[[], Iterable[TaskSample]], AbstractContextManager[Callable[[object], None] | None]]:
     """A function that goes through the runs' tasks, and a progress bar that counts those that are done."""
     from geneb_jax.stats.samples import task_samples, tasks_of

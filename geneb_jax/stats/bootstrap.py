@@ -67,9 +67,18 @@ def task_key(seed: int, task: str, purpose: int) -> tuple[int, ...]:
 
 
 def task_distribution(
-    sample: TaskSample, metric: Metric, *, source: Source = "rows", resamples: int = RESAMPLES, seed: int = 0
+    sample: TaskSample,
+    metric: Metric,
+    *,
+    source: Source = "rows",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    influence: bool = True,
 ) -> Distribution:
-    """The distribution of every unit's score on one task: the mean over its draws."""
+    """The distribution of every unit's score on one task: the mean over its draws.
+
+    influence: whether `squares` and `cubes` are wanted, which BCa alone uses; else they hold nothing of the rows.
+    """
     by_row, layout = columns(sample.truth, sample.predicted, sample.k, metric)
     estimate, plain = scores(by_row.sum(axis=0, keepdims=True, dtype=np.float64), layout, metric)
     draws = [np.asarray(unit.draws) for unit in sample.units]
@@ -79,11 +88,12 @@ def task_distribution(
     if source != "draws":
         items = by_row if sample.groups is None else _summed(by_row, sample)
         lanes, degenerate = scores(resampled_sums(task_key(seed, sample.task, _ROWS), items, resamples), layout, metric)
-        influence = _influence(items, layout, metric)
-        for i, places in enumerate(draws):
-            own = influence[:, places].mean(axis=1) / len(items)
-            squares[i] += (own**2).sum()
-            cubes[i] += (own**3).sum()
+        if influence:
+            by_item = _influence(items, layout, metric)
+            for i, places in enumerate(draws):
+                own = by_item[:, places].mean(axis=1) / len(items)
+                squares[i] += (own**2).sum()
+                cubes[i] += (own**3).sum()
     values = np.empty((resamples, len(draws)))
     shares: dict[int, NumpyFloat] = {}
     for i, places in enumerate(draws):

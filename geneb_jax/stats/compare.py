@@ -123,7 +123,7 @@ def compare(
     ranks: list[Rank] = []
     differences: list[Difference] = []
     for sample in again():
-        spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed)
+        spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed, influence=False)
         for regime in regimes:
             if sample.task not in shares[regime]:
                 continue

@@ -109,7 +109,9 @@ def score_intervals(
     means: dict[tuple[Series, str], dict[tuple[Scope, str], _Mean]] = {name: {} for name in held}
     found: list[Score] = []
     for sample in again():
-        spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed)
+        spread = task_distribution(
+            sample, metric, source=source, resamples=resamples, seed=seed, influence=method == "bca"
+        )
         ends = interval(
             spread.values, spread.estimate, level=level, method=method, acceleration=spread.acceleration
         )  # fmt: skip
