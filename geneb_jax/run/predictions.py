@@ -13,7 +13,8 @@ behind the last of ``record_ids`` belong to a part that was never committed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,18 +56,8 @@ def read_pair(path: Path, element: str, task: str) -> PairPredictions:
     Raises:
         RunError: they are missing or damaged.
     """
-    import zarr
-
-    try:
-        root = zarr.open_group(path, mode="r")
-        truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
-        labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
-        ids = tuple(classes.attrs["record_ids"])
-        return PairPredictions(np.asarray(truth[:]), np.asarray(classes[: len(ids)]), labels, ids)
-    except (KeyError, ValueError, OSError) as error:
-        raise RunError(
-            f"the predictions cannot be read: {error}", where=f"{path.name}/classes/{element}/{task}", cure=_CURE
-        ) from error
+    with _opened(path, element, task) as (true, labels, classes, ids):
+        return PairPredictions(true, np.asarray(classes[: len(ids)]), labels, ids)
 
 
 def read_predictions(path: Path, element: str, task: str, record_id: str) -> Predictions:
@@ -75,21 +66,26 @@ def read_predictions(path: Path, element: str, task: str, record_id: str) -> Pre
     Raises:
         RunError: they are missing or damaged.
     """
+    with _opened(path, element, task) as (true, labels, classes, ids):
+        if record_id not in ids:
+            raise KeyError(record_id)
+        return Predictions(labels[true], labels[np.asarray(classes[ids.index(record_id)])], labels)
+
+
+@contextmanager
+def _opened(path: Path, element: str, task: str) -> Iterator[tuple[NumpyInt, NumpyInt, Any, tuple[str, ...]]]:
+    """Truth (m,), labels, the array of predictions and its record ids; what cannot be read raises RunError."""
     import zarr
 
     try:
         root = zarr.open_group(path, mode="r")
         truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
         labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
-        line = list(classes.attrs["record_ids"]).index(record_id)
-        true, predicted = np.asarray(truth[:]), np.asarray(classes[line])
+        yield np.asarray(truth[:]), labels, classes, tuple(classes.attrs["record_ids"])
     except (KeyError, ValueError, OSError) as error:
         raise RunError(
-            f"the predictions of this record cannot be read: {error}",
-            where=f"{path.name}/classes/{element}/{task}",
-            cure=_CURE,
+            f"the predictions cannot be read: {error}", where=f"{path.name}/classes/{element}/{task}", cure=_CURE
         ) from error
-    return Predictions(labels[true], labels[predicted], labels)
 
 
 def write_predictions(
