@@ -9,7 +9,7 @@ whatever precision is asked for.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -168,22 +168,17 @@ def _fit_moments(task: _Task, m: Moments, keys: list[Key], linear: list[_Linear]
         squared = isinstance(keys[0].spec, GnbSpec)
         linear.extend(_Linear(key, W, b, squared, rest) for key, (W, b) in zip(keys, heads, strict=True))
 
-    began = time.perf_counter()
-    ridge_keys, ridge_specs = _of(keys, RidgeSpec)
-    if ridge_keys:
-        add(ridge_keys, full.ridge(m, ridge_specs), began)
-    began = time.perf_counter()
-    lda_keys, lda_specs = _of(keys, LdaSpec)
-    if lda_keys:
-        add(lda_keys, full.lda(m, lda_specs), began)
-    began = time.perf_counter()
-    centroid_keys, centroid_specs = _of(keys, CentroidSpec)
-    if centroid_keys:
-        add(centroid_keys, [full.centroid(m, spec.standardize) for spec in centroid_specs], began)
-    began = time.perf_counter()
-    bayes_keys, bayes_specs = _of(keys, GnbSpec)
-    if bayes_keys:
-        add(bayes_keys, full.bayes(m, bayes_specs), began)
+    exact: tuple[tuple[type[Any], Callable[[Moments, Any], Sequence[full.Head]]], ...] = (
+        (RidgeSpec, full.ridge),
+        (LdaSpec, full.lda),
+        (CentroidSpec, lambda m, specs: [full.centroid(m, spec.standardize) for spec in specs]),
+        (GnbSpec, full.bayes),
+    )
+    for kind, fit in exact:
+        began = time.perf_counter()
+        some, specs = _of(keys, kind)
+        if some:
+            add(some, fit(m, specs), began)
     began = time.perf_counter()
     svm_keys, svm_specs = _of(keys, SvmSpec)
     if svm_keys:
