@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,34 +27,17 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.encoder.batching import Budget, run_batches
+from geneb_jax.encoder.batching import Work, run_batches
 from geneb_jax.encoder.hf_files import check_revision, own_code
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.hf_tokens import Template, Window, batches, find_template, windows
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.kinds import HF
 from geneb_jax.encoder.spec import EncoderSpec, display_name, resolve_options
+from geneb_jax.encoder.token_views import TokenWindows, View, chosen_views, token_budget, window_vectors
 from geneb_jax.errors import EncoderError, UsageError
 
 _RULE = 1  # raise it when tokenising, windowing or pooling below changes a vector
-_BUDGET = {"cpu": 2_048, "cuda": 65_536}  # tokens; on a processor for each of a few copies
-
-
-@dataclass(frozen=True)
-class _View:
-    """One vector of a sequence: index into the hidden states (None = last), pooling, identity."""
-
-    layer: int | None
-    pooling: str
-    info: EncoderInfo
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Sequences as windows of tokens."""
-
-    windows: Sequence[Window]
-    num_rows: int
 
 
 class HFEncoder:
@@ -91,14 +74,12 @@ class HFEncoder:
         self._has_mask = hf_model.takes_mask(self._model)
         self._filler = self._find_filler()
         self._equal_lengths = not values["padding"] or not self._has_mask or self._filler is None
-        budget = values["batch_tokens"]
-        kind = self._devices[0].split(":")[0]
-        self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
+        self.budget = token_budget(values["batch_tokens"], self._devices[0])
         self._limit = self._find_limit(values["max_tokens"])
         short = windows(self._tokenizer, ["ACGTACGTTTGCA"], 8, "truncate", where=where)
         inputs = self._inputs(short, self._devices[0])[0]
         self._widths, self._last_width = hf_model.count_layers(self._model, inputs, where=where)
-        self._views: tuple[_View, ...] = (self._view(str(values["layer"]), str(values["pooling"])),)
+        self._views: tuple[View, ...] = (self._view(str(values["layer"]), str(values["pooling"])),)
         self._replicas = hf_model.replicate(self._model, self._devices, compiled=bool(values["compile"]))
 
     @property
@@ -113,28 +94,20 @@ class HFEncoder:
 
     def select_views(self, layers: Sequence[str], poolings: Sequence[str]) -> HFEncoder:
         """The same model, read at every layer with every pooling. Raises UsageError and EncoderError."""
-        named: list[str] = []
-        for layer in layers or [str(self._values["layer"])]:
-            if layer != "all":
-                named.append(layer)
-            else:
-                named += ["last"] if self._widths is None else [*map(str, range(len(self._widths) - 1)), "last"]
-        found: dict[str, _View] = {}
-        for layer in named:
-            for pooling in poolings or [str(self._values["pooling"])]:
-                view = self._view(layer, pooling)
-                found.setdefault(view.info.digest, view)  # "mid" and its number are one
         other = copy.copy(self)
-        other._views = tuple(found.values())
+        other._views = chosen_views(
+            layers or [str(self._values["layer"])],
+            poolings or [str(self._values["pooling"])],
+            0 if self._widths is None else len(self._widths) - 1,
+            self._view,
+        )
         return other
 
     def in_float32(self) -> HFEncoder:
         """The same views computed in float32, loaded beside this one: what half precision is measured against."""
         plain = {**self._values, "dtype": "float32", "compile": False, "device": self._devices[0]}
         other = HFEncoder(self._source, plain, where=self._where)
-        other._views = tuple(
-            replace(view, info=other._view(_layer_name(view.layer), view.pooling).info) for view in self._views
-        )
+        other._views = tuple(other._view(view.layer_name, view.pooling) for view in self._views)
         return other
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
@@ -145,41 +118,28 @@ class HFEncoder:
         """float32 ``(n, width)`` for each view. Raises as `encode` does."""
         return self.compute(self.prepare(sequences))
 
-    def prepare(self, sequences: Sequence[str]) -> _Prepared:
+    def prepare(self, sequences: Sequence[str]) -> TokenWindows:
         """Windows of tokens. Raises as `encode` does."""
         room = None if self._limit is None else self._limit - self._template.num_tokens
         made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
-        return _Prepared(made, len(sequences))
+        return TokenWindows(made, len(sequences))
 
-    def compute(self, prepared: _Prepared, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
+    def compute(self, prepared: TokenWindows, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
         """One array for each view; ``done`` is told how many more sequences are finished."""
-        made = prepared.windows
-        vectors = [np.empty((len(made), view.info.width), dtype=np.float32) for view in self._views]
-        extra = self._template.num_tokens
-        rows = [window.row for window in made]
-        left = np.bincount(rows, minlength=prepared.num_rows)
+        made, extra = prepared.windows, self._template.num_tokens
 
-        def work_on(model: Any, device: str) -> Callable[[list[int]], None]:
-            def work(batch: list[int]) -> None:
-                for out, part in zip(vectors, self._forward(model, device, [made[i] for i in batch]), strict=True):
-                    out[batch] = part
+        def run(workers: Sequence[Work], tell: Work) -> None:
+            run_batches(
+                list(batches(made, extra, self.budget.most or 1, equal_lengths=self._equal_lengths)),
+                [len(window.content) + extra for window in made],
+                workers,
+                self.budget,
+                where=self._where,
+                done=tell,
+            )
 
-            return work
-
-        def tell(batch: list[int]) -> None:
-            touched = [rows[i] for i in batch]
-            np.subtract.at(left, touched, 1)
-            if done is not None:
-                done(sum(left[row] == 0 for row in set(touched)))
-
-        run_batches(
-            list(batches(made, extra, self.budget.most or 1, equal_lengths=self._equal_lengths)),
-            [len(window.content) + extra for window in made],
-            [work_on(model, device) for model, device in zip(self._replicas, self._devices, strict=True)],
-            self.budget,
-            where=self._where,
-            done=tell,
-        )
+        copies = zip(self._replicas, self._devices, strict=True)
+        vectors = window_vectors(prepared, self._views, [partial(self._forward, *pair) for pair in copies], run, done)
         if len(made) == prepared.num_rows:
             return vectors
         merged = zip(vectors, self._views, strict=True)
@@ -246,7 +206,7 @@ class HFEncoder:
             )
         return limit
 
-    def _view(self, layer: str, pooling: str) -> _View:
+    def _view(self, layer: str, pooling: str) -> View:
         """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
         (known,) = (option for option in HF.options if option.name == "pooling")
         resolve_options(repr(self._source.name), [known], {"pooling": pooling})
@@ -270,7 +230,7 @@ class HFEncoder:
             settings["compile"] = True
         if used["random_weights"] is None:  # likewise
             del settings["random_weights"]
-        return _View(
+        return View(
             index,
             pooling,
             EncoderInfo(
@@ -303,10 +263,6 @@ class HFEncoder:
             )
         index %= num + 1
         return (None, num, self._last_width) if index == num else (index, index, self._widths[index])
-
-
-def _layer_name(index: int | None) -> str:
-    return "last" if index is None else str(index)
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> HFEncoder:

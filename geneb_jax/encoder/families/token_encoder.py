@@ -6,13 +6,13 @@ import contextlib
 import copy
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.encoder.batching import Budget, is_out_of_memory, run_batches
+from geneb_jax.encoder.batching import Work, is_out_of_memory, run_batches
 from geneb_jax.encoder.families.base import Family, Preset, Rule
 from geneb_jax.encoder.families.loading import Network, layer_widths
 from geneb_jax.encoder.hf_source import Source
@@ -20,29 +20,12 @@ from geneb_jax.encoder.hf_tokens import Window, batches
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.registry.entry import ModelEntry
 from geneb_jax.encoder.spec import display_name
+from geneb_jax.encoder.token_views import TokenWindows, View, chosen_views, token_budget, window_vectors
 from geneb_jax.errors import EncoderError, UsageError
 
 _RULE = 1  # raise it when a rule, tokenising or pooling below changes a vector
-_BUDGET = {"cpu": 2_048, "cuda": 65_536}  # on a processor for each copy, as in encoder.hf
 _OFFICIAL_ROWS = 4  # the default of GENEB's command
 _AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class _View:
-    """One vector of a sequence: index into the hidden states (None: last), pooling, identity."""
-
-    layer: int | None
-    pooling: str
-    info: EncoderInfo
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Sequences as windows of tokens."""
-
-    windows: Sequence[Window]
-    num_rows: int
 
 
 class TokenEncoder:
@@ -71,14 +54,13 @@ class TokenEncoder:
         self._limit = self._find_limit(values["max_tokens"])
         self._devices = hf_model.pick_devices(str(values["device"]), where=self._where)
         self._autocast = network.dtype.startswith("autocast-") and self._devices[0] != "cpu"
-        kind, budget = self._devices[0].split(":")[0], values["batch_tokens"]
-        self.budget = Budget(int(budget) if budget else _BUDGET.get(kind, _BUDGET["cpu"]))
+        self.budget = token_budget(values["batch_tokens"], self._devices[0])
         self._replicas = hf_model.replicate(network.model.to(self._devices[0]), self._devices, compiled=False)
         self._widths = self._find_widths()
         # a folder that holds something else does not go by the model's name alone
         is_it = self._widths[-1] == entry.width
         self._name = entry.display if is_it else f"{entry.display}@{source.name}"
-        self._views: tuple[_View, ...] = (
+        self._views: tuple[View, ...] = (
             self._view(str(values["layer"]), str(values["pooling"] or self._preset.pooling)),
         )
 
@@ -100,16 +82,13 @@ class TokenEncoder:
                 where=self._where,
                 cure="use preset=normalized",
             )
-        named: list[str] = []
-        for layer in layers or [str(self._values["layer"])]:
-            named += [layer] if layer != "all" else [*map(str, range(len(self._widths) - 1)), "last"]
-        found: dict[str, _View] = {}
-        for layer in named:
-            for pooling in poolings or [self._views[0].pooling]:
-                view = self._view(layer, pooling)
-                found.setdefault(view.info.digest, view)  # "mid" and its number are one
         other = copy.copy(self)
-        other._views = tuple(found.values())
+        other._views = chosen_views(
+            layers or [str(self._values["layer"])],
+            poolings or [self._views[0].pooling],
+            len(self._widths) - 1,
+            self._view,
+        )
         return other
 
     def in_float32(self) -> TokenEncoder:
@@ -117,8 +96,7 @@ class TokenEncoder:
         if self.reload is None:
             raise EncoderError("the model cannot be loaded again", where=self._where, cure="load it by its name")
         other = self.reload()
-        names = ["last" if view.layer is None else str(view.layer) for view in self._views]
-        other._views = tuple(other._view(name, view.pooling) for name, view in zip(names, self._views, strict=True))
+        other._views = tuple(other._view(view.layer_name, view.pooling) for view in self._views)
         return other
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
@@ -132,7 +110,7 @@ class TokenEncoder:
         """float32 ``(n, width)`` for each view. Raises as `encode` does."""
         return self.compute(self.prepare(sequences))
 
-    def prepare(self, sequences: Sequence[str]) -> _Prepared:
+    def prepare(self, sequences: Sequence[str]) -> TokenWindows:
         """Windows of tokens: ids cut to the limit, or the family's windows. Raises as `encode` does."""
         rule, room = self._rule, None
         if self._limit is not None:
@@ -152,31 +130,16 @@ class TokenEncoder:
                 continue
             starts = range(0, max(0, len(ids) - rule.window) + rule.stride, rule.stride)
             made.extend(Window(row, ids[start : start + rule.window]) for start in starts)
-        return _Prepared(made, len(sequences))
+        return TokenWindows(made, len(sequences))
 
-    def compute(self, prepared: _Prepared, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
+    def compute(self, prepared: TokenWindows, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
         """One array for each view; ``done`` is told how many more sequences are finished."""
-        made = prepared.windows
-        vectors = [np.empty((len(made), view.info.width), dtype=np.float32) for view in self._views]
-        rows = [window.row for window in made]
-        left = np.bincount(rows, minlength=prepared.num_rows)
+        made, extra = prepared.windows, self._network.template.num_tokens
 
-        def work_on(model: Any, device: str) -> Callable[[list[int]], None]:
-            def work(batch: list[int]) -> None:
-                for out, part in zip(vectors, self._forward(model, device, [made[i] for i in batch]), strict=True):
-                    out[batch] = part
-
-            return work
-
-        def tell(batch: list[int]) -> None:
-            touched = [rows[i] for i in batch]
-            np.subtract.at(left, touched, 1)
-            if done is not None:
-                done(sum(left[row] == 0 for row in set(touched)))
-
-        workers = [work_on(model, device) for model, device in zip(self._replicas, self._devices, strict=True)]
-        if self._rows is None:
-            extra = self._network.template.num_tokens
+        def run(workers: Sequence[Work], tell: Work) -> None:
+            if self._rows is not None:
+                self._run_as_given(len(made), workers[0], tell)
+                return
             run_batches(
                 list(batches(made, extra, self.budget.most or 1, equal_lengths=self._padding == "equal")),
                 [len(window.content) + extra for window in made],
@@ -185,11 +148,12 @@ class TokenEncoder:
                 where=self._where,
                 done=tell,
             )
-        else:
-            self._run_as_given(len(made), workers[0], tell)
-        return [self._average(rows, part, prepared.num_rows) for part in vectors]
 
-    def _run_as_given(self, count: int, work: Callable[[list[int]], None], tell: Callable[[list[int]], None]) -> None:
+        copies = zip(self._replicas, self._devices, strict=True)
+        vectors = window_vectors(prepared, self._views, [partial(self._forward, *pair) for pair in copies], run, done)
+        return [self._average([window.row for window in made], part, prepared.num_rows) for part in vectors]
+
+    def _run_as_given(self, count: int, work: Work, tell: Work) -> None:
         """Batches in the order of the list, whatever the memory: a smaller batch would be another vector."""
         places = list(range(count))
         rows = self._rows or 1
@@ -337,7 +301,7 @@ class TokenEncoder:
         inputs = self._inputs([short], self._devices[0])[0]
         return layer_widths(self._network, self._replicas[0], inputs, where=self._where)
 
-    def _view(self, layer: str, pooling: str) -> _View:
+    def _view(self, layer: str, pooling: str) -> View:
         """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
         if pooling == "cls" and not self._network.template.prefix:
             raise EncoderError(
@@ -352,7 +316,7 @@ class TokenEncoder:
         asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
         if values["dtype"] in (preset.dtype, preset.cuda_dtype):
             asked["dtype"] = None  # asked for, and what it would have been
-        return _View(
+        return View(
             index,
             pooling,
             EncoderInfo(
