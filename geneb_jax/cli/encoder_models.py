@@ -41,7 +41,7 @@ def find_models(architecture: str | None, search: str | None) -> list[ModelEntry
 def model_record(entry: ModelEntry) -> dict[str, Any]:
     """Everything known about a model, as plain values."""
     known = asdict(entry)
-    for part in ("repository", "modules"):
+    for part in ("repository", "modules", "install"):
         known[part] = getattr(entry.needs, part)
     family = FAMILIES.get(entry.family)
     return {

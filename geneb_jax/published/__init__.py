@@ -1,28 +1,43 @@
-"""The official GENEB board as data: MCC by model, task and regime. Points only; see data/ATTRIBUTION.md."""
+"""The official GENEB board as data: models, tasks, scores, matched pairs. Points only; see data/ATTRIBUTION.md."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from importlib.resources import files
+from dataclasses import dataclass
+from typing import Final
 
-REGIMES: tuple[str, ...] = ("full", "10shot", "1shot")
+from geneb_jax.published.models import LABEL_VERSIONS as LABEL_VERSIONS
+from geneb_jax.published.models import SIZE_VERSIONS as SIZE_VERSIONS
+from geneb_jax.published.models import Labels as Labels
+from geneb_jax.published.models import LabelVersion as LabelVersion
+from geneb_jax.published.models import PublishedModel as PublishedModel
+from geneb_jax.published.models import SizeVersion as SizeVersion
+from geneb_jax.published.models import models as models
+from geneb_jax.published.pairs import MatchedPair as MatchedPair
+from geneb_jax.published.pairs import matched_pairs as matched_pairs
+from geneb_jax.published.scores import REGIMES as REGIMES
+from geneb_jax.published.scores import BoardRow as BoardRow
+from geneb_jax.published.scores import PublishedTask as PublishedTask
+from geneb_jax.published.scores import categories as categories
+from geneb_jax.published.scores import category_mcc as category_mcc
+from geneb_jax.published.scores import known_tasks as known_tasks
+from geneb_jax.published.scores import leaderboard as leaderboard
+from geneb_jax.published.scores import task_mcc as task_mcc
+from geneb_jax.published.scores import tasks as tasks
 
 
-@lru_cache(maxsize=len(REGIMES))
-def task_mcc(regime: str) -> Mapping[str, Mapping[str, float]]:
-    """MCC of every model on every task, {model: {task: mcc}}; empty for a regime that the board does not have."""
-    if regime not in REGIMES:
-        return {}
-    text = files(__package__).joinpath("data", f"mcc_per_task_{regime}.csv").read_text(encoding="utf-8")
-    return {
-        row["model"]: {task: float(value) for task, value in row.items() if task != "model"}
-        for row in csv.DictReader(text.splitlines())
-    }
+@dataclass(frozen=True)
+class Source:
+    """From where the tables are, and under which licence."""
+
+    repository: str
+    commit: str
+    licence: str
+    paper: str
 
 
-def known_tasks(tasks: Iterable[str]) -> list[str]:
-    """Those of the tasks that are on the board."""
-    board = next(iter(task_mcc("full").values()))
-    return [task for task in tasks if task in board]
+SOURCE: Final = Source(
+    repository="darlednik/GENEB",
+    commit="9642d481",
+    licence="CC BY 4.0",
+    paper='"Why Genomic Models Are Hard to Compare", arXiv 2606.04525, ICML 2026',
+)

@@ -1,4 +1,4 @@
-"""The suite ``geneb``: the 100 tasks of the GENEB benchmark in board order, as facts in ``data/geneb.csv``.
+"""The suite ``geneb``: the 100 tasks of the GENEB benchmark in board order, as the board states them.
 
 ``num_classes``, ``n_train``, ``n_test`` are filled where GENEB itself states them or they were counted in
 the pinned files; the ``upstream_*`` columns describe the collections the tasks came from, and are not
@@ -7,13 +7,14 @@ GENEB's own counts.
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from geneb_jax.errors import MissingDataError
+from geneb_jax.published.table import read_table, whole_number
 from geneb_jax.task.files import FolderReader
 from geneb_jax.task.hub import HubReader
 from geneb_jax.task.info import Reader, Suite, TaskInfo, UpstreamSizes
@@ -52,13 +53,12 @@ def geneb_suite(data: Path | None = None, *, offline: bool = False) -> Suite:
 
 @cache
 def _tasks() -> tuple[TaskInfo, ...]:
-    text = (Path(__file__).parent / "data" / "geneb.csv").read_text(encoding="utf-8")
-    return tuple(_info(row) for row in csv.DictReader(text.splitlines()))
+    return tuple(_info(row) for row in read_table("tasks"))
 
 
-def _info(row: dict[str, str]) -> TaskInfo:
+def _info(row: Mapping[str, str]) -> TaskInfo:
     def number(name: str) -> int | None:
-        return int(row[name]) if row[name] else None
+        return whole_number(row[name])
 
     upstream = UpstreamSizes(
         dataset=row["upstream_dataset"] or None,

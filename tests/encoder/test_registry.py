@@ -40,7 +40,7 @@ def test_its_facts_are_the_published_ones(shared_published):
 def registry_file():
     from importlib.resources import files
 
-    return files("geneb_jax.encoder.registry").joinpath("data/models.csv")
+    return files("geneb_jax.published").joinpath("data/models.csv")
 
 
 @pytest.mark.parametrize("entry", registry().values(), ids=lambda e: e.model)
