@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from geneb_jax.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from geneb_jax.run import Run
     from geneb_jax.stats.aggregate import Series
-    from geneb_jax.stats.samples import TaskSample
 
 
 def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json: bool) -> int:
@@ -40,14 +39,10 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
             "none of the tasks in these runs is on the official board",
             cure="the board has the 100 tasks of the suite geneb: `geneb run … --suite geneb`",
         )
-    every, done = open_samples(runs, resampling, quiet=as_json)
-
-    def samples() -> Iterator[TaskSample]:
-        return (sample for sample in every() if sample.task in shared)
-
+    samples, done = open_samples(runs, resampling, quiet=as_json)
     settings = {name: resampling[name] for name in ("source", "level", "resamples", "seed")}
     with done as tick:
-        scores = score_intervals(samples, done=tick, **settings)
+        scores = score_intervals((s for s in samples if s.task in shared), done=tick, **settings)
     held: dict[tuple[Series, str], dict[str, str]] = {}
     for score in scores:
         if score.scope == "task":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,13 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
 
 def open_samples(
     runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool
-) -> tuple[Callable[[], Iterable[TaskSample]], AbstractContextManager[Callable[[object], None] | None]]:
-    """A function that goes through the runs' tasks, and a progress bar that counts those that are done."""
+) -> tuple[Iterator[TaskSample], AbstractContextManager[Callable[[object], None] | None]]:
+    """The runs' tasks, one at a time, and a progress bar that counts those that are done."""
     from geneb_jax.stats.samples import task_samples, tasks_of
 
     regimes = split_list(resampling["regimes"]) if resampling["regimes"] else None
     groups = read_groups(resampling["groups"]) if resampling["groups"] else None
-    return lambda: task_samples(runs, regimes=regimes, groups=groups), _progress(len(tasks_of(runs)), quiet)
+    return task_samples(runs, regimes=regimes, groups=groups), _progress(len(tasks_of(runs)), quiet)
 
 
 @contextmanager

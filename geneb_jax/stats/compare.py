@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
-from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
 from geneb_jax.stats.aggregate import Metric, Series
-from geneb_jax.stats.bootstrap import RESAMPLES, Source, task_distribution
+from geneb_jax.stats.bootstrap import RESAMPLES, Distribution, Source, task_distribution
 from geneb_jax.stats.intervals import benjamini_hochberg, holm, interval, p_value
+from geneb_jax.stats.means import CommonSums, Scope
+from geneb_jax.stats.rankings import ranks
 from geneb_jax.stats.samples import TaskSample
-from geneb_jax.stats.uncertainty import Scope, weights_of
 
 POWER = 0.8
 """Chance with which a difference of the minimum detectable size would be found."""
@@ -78,8 +78,19 @@ class Comparison:
     left_out: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class _Rivals:
+    """Series that are compared in one regime and scope, and their scores, which are paired."""
+
+    scope: Scope
+    name: str
+    regime: str
+    series: tuple[Series, ...]
+    scores: Distribution
+
+
 def compare(
-    samples: Sequence[TaskSample] | Callable[[], Iterable[TaskSample]],
+    samples: Iterable[TaskSample],
     *,
     metric: Metric = "mcc",
     source: Source = "rows",
@@ -96,65 +107,46 @@ def compare(
     Raises:
         UsageError: fewer than two series share a task in any regime.
     """
-    again = samples if callable(samples) else lambda: samples
-    held: dict[str, dict[str, set[Series]]] = {}
-    categories: dict[str, str] = {}
-    for sample in again():
-        categories[sample.task] = sample.category
-        for unit in sample.units:
-            held.setdefault(unit.regime, {}).setdefault(sample.task, set()).add(unit.series)
-    everyone = {
-        regime: list(dict.fromkeys(s for series in tasks.values() for s in sorted(series, key=str)))
-        for regime, tasks in held.items()
-    }
-    common = {
-        regime: [task for task in categories if tasks.get(task) == set(everyone[regime])]
-        for regime, tasks in held.items()
-    }
-    regimes = [regime for regime in held if len(everyone[regime]) > 1 and common[regime]]
-    if not regimes:
+    sums: CommonSums[Distribution] = CommonSums()
+    by_task: list[tuple[Detectable, list[Rank]]] = []
+    for sample in samples:
+        regimes = sample.by_regime()
+        spread = None
+        if any(len(places) > 1 for places in regimes.values()):
+            spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed, influence=False)
+        for regime, places in regimes.items():
+            own = None if spread is None else spread[np.array(list(places.values()))]
+            sums.add(regime, sample.task, sample.category, tuple(places), own)
+            if own is not None and len(places) > 1:
+                rivals = _Rivals("task", sample.task, regime, tuple(places), own)
+                by_task.append((_detectable(rivals, sample.num_groups, level), _ranks(rivals, level)))
+        if done is not None:
+            done(sample)
+    common = sums.common()
+    if not common:
         raise UsageError(
             "there are no two series to compare on a common task", cure="name runs of the same tasks, or other regimes"
         )
-    shares = {regime: weights_of((task, categories[task]) for task in common[regime]) for regime in regimes}
-    values: dict[tuple[str, Scope, str], NumpyFloat] = {}
-    estimates: dict[tuple[str, Scope, str], NumpyFloat] = {}
-    detectable: list[Detectable] = []
-    ranks: list[Rank] = []
-    differences: list[Difference] = []
-    for sample in again():
-        spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed, influence=False)
-        for regime in regimes:
-            if sample.task not in shares[regime]:
-                continue
-            place = {unit.series: i for i, unit in enumerate(sample.units) if unit.regime == regime}
-            order = [place[series] for series in everyone[regime]]
-            own, estimate = spread.values[:, order], spread.estimate[order]
-            detectable.append(_detectable(sample, regime, own, level))
-            ranks += _ranks("task", sample.task, regime, everyone[regime], own, estimate, level)
-            for (scope, name), share in shares[regime][sample.task].items():
-                where = (regime, scope, name)
-                values[where] = values.get(where, 0) + share * own
-                estimates[where] = estimates.get(where, 0) + share * estimate
-        if done is not None:
-            done(sample)
-    for (regime, scope, name), own in values.items():
-        estimate = estimates[regime, scope, name]
-        ranks += _ranks(scope, name, regime, everyone[regime], own, estimate, level)
-        differences += _differences(scope, name, regime, everyone[regime], own, estimate, level)
-    missing = tuple((regime, task) for regime in regimes for task in held[regime] if task not in common[regime])
-    return Comparison(tuple(differences), tuple(ranks), tuple(detectable), missing)
+    by_task = [
+        (size, places)
+        for size, places in by_task
+        if size.regime in common and size.task not in common[size.regime].left_out
+    ]
+    means = [
+        _Rivals(mean.scope, mean.name, regime, found.series, mean.value)
+        for regime, found in common.items()
+        for mean in found.means
+    ]
+    return Comparison(
+        differences=tuple(d for rivals in means for d in _differences(rivals, level)),
+        ranks=(*(r for _, places in by_task for r in places), *(r for rivals in means for r in _ranks(rivals, level))),
+        detectable=tuple(size for size, _ in by_task),
+        left_out=tuple((regime, task) for regime, found in common.items() for task in found.left_out),
+    )
 
 
-def _differences(
-    scope: Scope,
-    name: str,
-    regime: str,
-    series: Sequence[Series],
-    values: NumpyFloat,
-    estimate: NumpyFloat,
-    level: float,
-) -> list[Difference]:
+def _differences(rivals: _Rivals, level: float) -> list[Difference]:
+    estimate, values = rivals.scores.estimate, rivals.scores.values
     pairs = list(combinations(np.argsort(-estimate, kind="stable"), 2))
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
     found = values[:, first] - values[:, second]
@@ -162,41 +154,36 @@ def _differences(
     p = p_value(found)
     columns = zip(pairs, low, high, p, holm(p), benjamini_hochberg(p), strict=True)
     return [
-        Difference(scope, name, regime, series[i], series[j], float(estimate[i] - estimate[j]), *map(float, rest))
+        Difference(
+            rivals.scope, rivals.name, rivals.regime, rivals.series[i], rivals.series[j],
+            float(estimate[i] - estimate[j]), *map(float, rest),
+        )
         for (i, j), *rest in columns
-    ]
-
-
-def _ranks(
-    scope: Scope,
-    name: str,
-    regime: str,
-    series: Sequence[Series],
-    values: NumpyFloat,
-    estimate: NumpyFloat,
-    level: float,
-) -> list[Rank]:
-    places = rankdata(-values, axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(places, [tail, 1 - tail], axis=0, method="inverted_cdf")
-    leads = values == values.max(axis=1, keepdims=True)
-    best = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
-    leader = int(np.argmax(estimate))
-    others = np.array([i for i in range(len(series)) if i != leader])
-    tied = np.ones(len(series), bool)
-    tied[others] = holm(p_value(values[:, [leader]] - values[:, others])) > 1 - level
-    own = rankdata(-estimate)
-    return [
-        Rank(scope, name, regime, one, float(estimate[i]), float(own[i]), float(low[i]), float(high[i]),
-             float(best[i]), bool(tied[i]))
-        for i, one in enumerate(series)
     ]  # fmt: skip
 
 
-def _detectable(sample: TaskSample, regime: str, values: NumpyFloat, level: float) -> Detectable:
+def _ranks(rivals: _Rivals, level: float) -> list[Rank]:
+    estimate, values = rivals.scores.estimate, rivals.scores.values
+    tail = (1 - level) / 2
+    low, high = np.quantile(ranks(values), [tail, 1 - tail], axis=0, method="inverted_cdf")
+    leads = values == values.max(axis=1, keepdims=True)
+    best = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
+    leader = int(np.argmax(estimate))
+    others = np.array([i for i in range(len(estimate)) if i != leader])
+    tied = np.ones(len(estimate), bool)
+    tied[others] = holm(p_value(values[:, [leader]] - values[:, others])) > 1 - level
+    own = ranks(estimate)
+    return [
+        Rank(rivals.scope, rivals.name, rivals.regime, one, float(estimate[i]), float(own[i]), float(low[i]),
+             float(high[i]), float(best[i]), bool(tied[i]))
+        for i, one in enumerate(rivals.series)
+    ]  # fmt: skip
+
+
+def _detectable(rivals: _Rivals, num_rows: int, level: float) -> Detectable:
     """Two standard errors and a bit: (z of the level + z of the power) · SE of a paired difference."""
-    covariance = np.atleast_2d(np.cov(values, rowvar=False))
+    covariance = np.atleast_2d(np.cov(rivals.scores.values, rowvar=False))
     i, j = np.triu_indices(len(covariance), 1)
     variance = np.diag(covariance)[i] + np.diag(covariance)[j] - 2 * covariance[i, j]
     se = float(np.median(np.sqrt(np.maximum(variance, 0))))
-    return Detectable(sample.task, regime, sample.num_groups, float(norm.ppf(0.5 + level / 2) + norm.ppf(POWER)) * se)
+    return Detectable(rivals.name, rivals.regime, num_rows, float(norm.ppf(0.5 + level / 2) + norm.ppf(POWER)) * se)

@@ -16,7 +16,7 @@ from geneb_jax.run import Run
 from geneb_jax.stats.aggregate import FLOOR_FAMILY, Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank
 from geneb_jax.stats.intervals import benjamini_hochberg, holm
-from geneb_jax.stats.uncertainty import Scope
+from geneb_jax.stats.means import Scope
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from geneb_jax.axes import NumpyInt
+from geneb_jax.axes import NumpyBool, NumpyInt
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run
 from geneb_jax.run.controls import require_runs_of_one_control
@@ -35,6 +36,8 @@ class TaskSample:
     """One task: true classes (m,) and predictions (L, m) as indices in 0 … k-1, and who made which of them.
 
     `groups` (m,) numbers 0 … G-1: rows of one group are resampled together; None where every row is its own.
+    `counted` (m,) are the rows that are scored; None: all. The others are resampled too, so that scores of some rows
+    are paired with scores of all.
     """
 
     task: str
@@ -44,6 +47,26 @@ class TaskSample:
     predicted: NumpyInt
     units: tuple[Unit, ...]
     groups: NumpyInt | None = None
+    counted: NumpyBool | None = None
+
+    def only(self, units: Sequence[Unit]) -> TaskSample:
+        """The same rows with some of the units, and the predictions that these need."""
+        if len(units) == len(self.units):
+            return self
+        places = np.concatenate([unit.draws for unit in units])
+        ends = np.cumsum([0, *(len(unit.draws) for unit in units)])
+        moved = tuple(
+            replace(unit, draws=tuple(range(start, stop)))
+            for unit, (start, stop) in zip(units, pairwise(ends.tolist()), strict=True)
+        )
+        return replace(self, predicted=self.predicted[places], units=moved)
+
+    def by_regime(self) -> dict[str, dict[Series, int]]:
+        """Of every regime the units' places by their series, in an order that is the same for all tasks."""
+        found: dict[str, dict[Series, int]] = {}
+        for place, unit in sorted(enumerate(self.units), key=lambda one: str(one[1].series)):
+            found.setdefault(unit.regime, {})[unit.series] = place
+        return found
 
     @property
     def num_groups(self) -> int:
@@ -158,7 +181,7 @@ def _sample(
     units = tuple(
         Unit(series, regime, tuple(place[i] for i in draws.values())) for (series, regime), draws in members.items()
     )
-    chosen = np.stack([predicted[i] for i in used]).astype(np.int64)
+    chosen = np.stack([predicted[i] for i in used])
     return TaskSample(
         task, category, len(labels), truth.astype(np.int64), chosen, units, _numbered(task, groups, len(truth))
     )
