@@ -33,6 +33,11 @@ def weighted_gram(X: jax.Array, w: jax.Array) -> jax.Array:
     return jax.lax.fori_loop(0, blocks, add, jnp.zeros((d, d), X.dtype))
 
 
+def weighted_grams(X: jax.Array, W: jax.Array) -> jax.Array:
+    """Xᵀ diag(wₗ) X, (l, d, d), one weight vector (a row of W) after the other: scratch for one at a time."""
+    return jax.lax.map(lambda w: weighted_gram(X, w), W)
+
+
 def _block(X: jax.Array, w: jax.Array) -> jax.Array:
     d = X.shape[1]
     Xw = X * w[:, None]
