@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from geneb_jax.cli.options import resample_options, split_list
 from geneb_jax.errors import ExitCode
+
+if TYPE_CHECKING:
+    from geneb_jax.stats.means import Scope
 
 
 @click.command()
@@ -29,10 +32,10 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     """
     from geneb_jax.cli.resampling import open_runs, open_samples
     from geneb_jax.report.tables import METRIC_LINES, console
-    from geneb_jax.report.uncertainty import SCOPES, print_scores
+    from geneb_jax.report.uncertainty import print_scores
     from geneb_jax.stats.uncertainty import score_intervals, task_resampled_scores
 
-    wanted = check_scopes(scopes, SCOPES)
+    wanted = check_scopes(scopes)
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = {name: resampling[name] for name in ("metric", "level", "resamples", "seed")}
@@ -56,12 +59,13 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     return int(ExitCode.DONE)
 
 
-def check_scopes(text: str, known: tuple[str, ...]) -> list[str]:
+def check_scopes(text: str) -> list[Scope]:
     """The scopes of a list, in their usual order. Raises UnknownNameError."""
     from geneb_jax.errors import unknown_name
+    from geneb_jax.report.uncertainty import SCOPES
 
     asked = split_list(text)
     for one in asked:
-        if one not in known:
-            raise unknown_name("scope", one, known)
-    return [scope for scope in known if scope in asked]
+        if one not in SCOPES:
+            raise unknown_name("scope", one, SCOPES)
+    return [scope for scope in SCOPES if scope in asked]

@@ -37,11 +37,11 @@ def command(
     from geneb_jax.cli.resampling import open_runs, open_samples
     from geneb_jax.report.gain import print_gains
     from geneb_jax.report.tables import METRIC_LINES, console
-    from geneb_jax.report.uncertainty import SCOPES, print_comparison
+    from geneb_jax.report.uncertainty import print_comparison
     from geneb_jax.stats.compare import compare
     from geneb_jax.stats.gain import floor_digests, gains_over_floor
 
-    wanted = check_scopes(scopes, SCOPES)
+    wanted = check_scopes(scopes)
     opened = open_runs(runs)
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)

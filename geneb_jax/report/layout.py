@@ -64,3 +64,8 @@ def share(part: int, whole: int) -> str:
     if not part:
         return "–"
     return f"{part / whole:.0%}" if part >= whole / 100 else "<1%"
+
+
+def once(names: Sequence[str]) -> list[str]:
+    """Names, each where it first stands."""
+    return [name if i == 0 or names[i - 1] != name else "" for i, name in enumerate(names)]

@@ -9,14 +9,15 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from geneb_jax.report.layout import Column, packed
+from geneb_jax.report.layout import Column, once, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import POWER, Comparison, Difference, Rank
+from geneb_jax.stats.means import Scope
 from geneb_jax.stats.placing import Place
 from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
 
-SCOPES: Final = ("macro", "micro", "category", "task")
+SCOPES: Final[tuple[Scope, ...]] = ("macro", "micro", "category", "task")
 
 MARKS: Final = {
     "one class": (
@@ -29,7 +30,7 @@ MARKS: Final = {
 }
 """Sign and meaning of every mark."""
 
-_WHAT: Final = {"macro": "macro, the mean of the categories", "micro": "micro, the mean of the tasks"}
+MEANS: Final = {"macro": "macro, the mean of the categories", "micro": "micro, the mean of the tasks"}
 
 
 def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
@@ -42,11 +43,11 @@ def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
                 continue
             rows.sort(key=lambda s: (s.name, -s.estimate))
             to.print()
-            to.print(Text(f"{regime}: {_WHAT.get(scope, 'each ' + scope)}", style="bold"))
-            named = [Column(scope, _once([s.name for s in rows]))] if scope not in _WHAT else []
+            to.print(Text(f"{regime}: {MEANS.get(scope, 'each ' + scope)}", style="bold"))
+            named = [Column(scope, once([s.name for s in rows]))] if scope not in MEANS else []
             left = [*named, Column("encoder", [series_name(s.series, among) for s in rows])]
             columns = [
-                Column("score", [f"{s.estimate:.3f}{_signs(s)}" for s in rows]),
+                Column("score", [f"{s.estimate:.3f}{signs(s)}" for s in rows]),
                 Column(f"{level:.0%} interval", [f"{s.low:.3f} to {s.high:.3f}" for s in rows]),
                 Column("s.e.", [f"{s.se:.3f}" for s in rows]),
                 Column("tasks" if scope != "task" else "rows",
@@ -54,6 +55,11 @@ def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
             ]  # fmt: skip
             for table in packed(left, columns, to.width):
                 to.print(table)
+    print_marks(scores, to)
+
+
+def print_marks(scores: Sequence[Score], to: Console) -> None:
+    """What the signs beside these scores mean."""
     used = dict.fromkeys(mark for score in scores for mark in score.marks)
     if used:
         to.print()
@@ -72,7 +78,7 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
                 own = sorted((r for r in ranks if r.name == name), key=lambda r: r.rank)
                 differences = [d for d in found.differences if (d.regime, d.scope, d.name) == (regime, scope, name)]
                 to.print()
-                head = _WHAT.get(scope, f"{scope} {name}")
+                head = MEANS.get(scope, f"{scope} {name}")
                 to.print(Text(f"{regime}: {head}", style="bold"))
                 for table in packed(*_ranking(own, differences, among), to.width):
                     to.print(table)
@@ -182,10 +188,6 @@ def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[
     return left, columns
 
 
-def _signs(score: Score) -> str:
+def signs(score: Score) -> str:
+    """The signs of a score's marks."""
     return "".join(MARKS[mark][0] for mark in score.marks)
-
-
-def _once(names: Sequence[str]) -> list[str]:
-    """Names, each where it first stands."""
-    return [name if i == 0 or names[i - 1] != name else "" for i, name in enumerate(names)]

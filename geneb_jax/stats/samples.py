@@ -17,6 +17,11 @@ from geneb_jax.run.presets import require_runs_of_one_preset
 from geneb_jax.stats.aggregate import Series
 
 
+def shots_of(regime: str) -> int | None:
+    """Labelled rows per class of a regime's name; None for full data."""
+    return None if regime == "full" else int(regime.removesuffix("shot"))
+
+
 @dataclass(frozen=True)
 class Unit:
     """One series in one regime: what has a score. `draws` are places in its task's predictions, one per draw."""

@@ -1,0 +1,127 @@
+"""Learning curves and the stability of rankings, against plain formulas and full enumeration."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, rankdata
+from sklearn.metrics import matthews_corrcoef
+
+from geneb_jax.stats.aggregate import Series
+from geneb_jax.stats.curves import crossing, learning_curves
+from geneb_jax.stats.samples import TaskSample, Unit
+from geneb_jax.stats.stability import Agreement, enough_draws, ranking_agreement
+from geneb_jax.stats.uncertainty import score_intervals
+
+DRAWS = 6
+
+
+def series(name: str) -> Series:
+    return Series(name, f"digest of {name}", "logistic", "p", 1.0, "jax", "float32")
+
+
+def few_shot_task(name: str, category: str, *, seed: int, m: int = 200, draws: int = DRAWS) -> TaskSample:
+    """Three encoders that get better from 1 to 8 shots, by draws that are more or less lucky, and on full data."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, m)
+    predicted: list[np.ndarray] = []
+    units = []
+    for i in range(3):
+        for regime, chance in (("1shot", 0.2), ("8shot", 0.5), ("full", 0.8)):
+            own = 1 if regime == "full" else draws
+            chances = chance + 0.04 * i + (rng.normal(0, 0.05, own) if own > 1 else np.zeros(1))
+            right = rng.random((own, m)) < chances[:, None]
+            units.append(Unit(series(f"e{i}"), regime, tuple(range(len(predicted), len(predicted) + own))))
+            predicted += list(np.where(right, truth, rng.integers(0, 2, (own, m))))
+    return TaskSample(name, category, 2, truth, np.stack(predicted), tuple(units))
+
+
+SAMPLES = [few_shot_task("t", "a", seed=0), few_shot_task("u", "a", seed=1), few_shot_task("v", "b", seed=2)]
+
+
+def test_crossing_is_where_the_interpolated_curve_first_reaches_the_score() -> None:
+    shots, curve = [1, 5, 20, 100], np.array([0.1, 0.3, 0.5, 0.6])
+    for target in (0.2, 0.3, 0.45, 0.6):
+        assert crossing(curve, shots, target) == pytest.approx(np.exp(np.interp(target, curve, np.log(shots))))
+    dips = np.array([[0.1, 0.4, 0.2, 0.6], [0.3, 0.2, 0.1, 0.6], [0.1, 0.1, 0.1, 0.1]])
+    found = crossing(dips, shots, 0.3)
+    assert 1 < found[0] < 5
+    assert found[1:].tolist() == [1, np.inf]
+
+
+def test_points_are_the_usual_intervals_and_their_variance_is_split() -> None:
+    found = learning_curves(SAMPLES, scopes=("task", "macro"), source="rows", resamples=1000)
+    points = {(p.score.name, p.score.series.encoder, p.shots): p for p in found.points}
+    assert [p.shots for p in found.points if (p.score.name, p.score.series) == ("macro", series("e0"))] == [1, 8, None]
+    usual = {(s.name, s.series.encoder, s.regime): s for s in score_intervals(SAMPLES, resamples=1000)}
+    assert points["macro", "e1", 8].score == usual["macro", "e1", "8shot"]
+    one = points["u", "e2", 8]
+    places = next(unit.draws for unit in SAMPLES[1].units if unit.name == (series("e2"), "8shot"))
+    own = [matthews_corrcoef(SAMPLES[1].truth, SAMPLES[1].predicted[place]) for place in places]
+    assert one.sd_draw == pytest.approx(np.std(own, ddof=1))
+    assert one.se_draws == pytest.approx(np.std(own, ddof=1) / np.sqrt(DRAWS))
+    # rows alone were drawn anew, so the bootstrap's standard error is theirs
+    assert one.se_rows == pytest.approx(one.score.se, rel=0.1)
+    assert one.usual_share == pytest.approx(one.sd_draw**2 / 5 / (one.sd_draw**2 / 5 + one.se_rows**2))
+    # independent tasks: variances add with the squares of their weights
+    weights = {"t": 0.25, "u": 0.25, "v": 0.5}
+    for part in ("se_rows", "sd_draw"):
+        expected = sum((weights[name] * getattr(points[name, "e0", 1], part)) ** 2 for name in weights)
+        assert getattr(points["macro", "e0", 1], part) ** 2 == pytest.approx(expected)
+    assert (points["macro", "e0", None].sd_draw, points["macro", "e0", None].usual_share) == (None, None)
+
+
+def test_rows_needed_for_a_score() -> None:
+    found = learning_curves(SAMPLES, scopes=("macro",), targets=(0.0, 0.4, 0.9), resamples=400)
+    score = {(p.score.series, p.shots): p.score.estimate for p in found.points}
+    for reach in found.reaches:
+        ends = score[reach.series, 1], score[reach.series, 8]
+        if reach.target == 0.4:
+            assert reach.shots == pytest.approx(8 ** ((0.4 - ends[0]) / (ends[1] - ends[0])))
+            assert reach.low is not None
+            assert 1 < reach.low < reach.shots
+            assert reach.high is None or reach.high > reach.shots
+        else:
+            expected = 1 if reach.target == 0 else None
+            assert (reach.shots, reach.low, reach.high) == (expected, expected, expected)
+        assert reach.full == (score[reach.series, None] >= reach.target)
+
+
+def test_agreement_of_few_draws_with_the_others_is_that_of_all_choices() -> None:
+    table = np.zeros((DRAWS, 3))
+    for sample, weight in zip(SAMPLES, (0.25, 0.25, 0.5), strict=True):
+        for i in range(3):
+            places = next(unit.draws for unit in sample.units if unit.name == (series(f"e{i}"), "8shot"))
+            table[:, i] += weight * np.array([matthews_corrcoef(sample.truth, sample.predicted[p]) for p in places])
+    found = {a.draws: a for a in ranking_agreement(SAMPLES, scopes=("macro",)) if a.regime == "8shot"}
+    assert sorted(found) == [1, 2]
+    for d, one in found.items():
+        tau, best, order = [], [], []
+        for chosen in combinations(range(DRAWS), d):
+            few, rest = table[list(chosen)].mean(axis=0), np.delete(table, chosen, axis=0).mean(axis=0)
+            tau.append(kendalltau(few, rest).statistic)
+            best.append(few.argmax() == rest.argmax())
+            order.append((rankdata(few) == rankdata(rest)).all())
+        assert (one.others, one.num_series) == (DRAWS - d, 3)
+        assert one.kendall == pytest.approx(np.mean(tau), abs=0.05)
+        assert one.best == pytest.approx(np.mean(best), abs=0.05)
+        assert one.order == pytest.approx(np.mean(order), abs=0.05)
+
+
+def test_a_series_that_lost_draws_takes_its_task_out_of_the_means() -> None:
+    cut = SAMPLES[2].units[0]
+    lame = TaskSample("w", "b", 2, SAMPLES[2].truth, SAMPLES[2].predicted,
+                      (Unit(cut.series, cut.regime, cut.draws[:-1]), *SAMPLES[2].units[1:]))  # fmt: skip
+    with_it, without = (ranking_agreement(some, scopes=("macro",)) for some in ([*SAMPLES[:2], lame], SAMPLES[:2]))
+    assert [a for a in with_it if a.regime == "1shot"] == [a for a in without if a.regime == "1shot"]
+    assert [a for a in with_it if a.regime == "8shot"] != [a for a in without if a.regime == "8shot"]
+
+
+def test_enough_draws_are_those_from_which_on_the_chance_holds() -> None:
+    chances = {1: (0.96, 0.3), 2: (0.9, 0.5), 5: (0.97, 0.8), 10: (0.99, 0.9)}
+    rows = [Agreement("macro", "macro", "1shot", 4, d, 20 - d, 0.5, *both) for d, both in chances.items()]
+    (found,) = enough_draws(rows)
+    assert (found.best, found.order, found.most) == (5, None, 10)
+    assert enough_draws(rows, 0.8)[0].order == 5
