@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+import geneb_kernels.confusion
 from geneb_jax.axes import Array, Float
 
 
@@ -24,17 +25,7 @@ class Scores(NamedTuple):
 
 def mcc(table: Float[Array, "*b k k"]) -> Float[Array, "*b"]:
     """Matthews correlation coefficient, in the table's floating dtype."""
-    # proportions, so that float32 neither overflows nor loses the small cells of a large table
-    total = jnp.sum(table, axis=(-2, -1), keepdims=True)
-    # decided on the counts: proportions of a single class need not add up to exactly one
-    one_class = jnp.any(jnp.sum(table, axis=-1) == total[..., 0], axis=-1)
-    one_class |= jnp.any(jnp.sum(table, axis=-2) == total[..., 0], axis=-1)
-    P = table / jnp.maximum(total, 1)
-    true, predicted = jnp.sum(P, axis=-1), jnp.sum(P, axis=-2)
-    covariance = jnp.trace(P, axis1=-2, axis2=-1) - jnp.sum(true * predicted, axis=-1)
-    spread = (1 - jnp.sum(true * true, axis=-1)) * (1 - jnp.sum(predicted * predicted, axis=-1))
-    safe = jnp.where(one_class | (spread <= 0), 1, spread)
-    return jnp.where(one_class, 0, covariance / jnp.sqrt(safe))
+    return geneb_kernels.confusion.mcc(table)
 
 
 def accuracy(table: Float[Array, "*b k k"]) -> Float[Array, "*b"]:
