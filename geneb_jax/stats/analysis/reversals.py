@@ -1,0 +1,68 @@
+"""Reversals: a model that is several times smaller, and scores higher."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from geneb_jax.stats.analysis.board import ScoreBoard
+from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests
+
+RATIO: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """`small` scores higher than `large`, which has `ratio` times as many parameters.
+
+    `test` is of "both score alike", adjusted over all pairs of that ratio that can be tested, reversed or not.
+    """
+
+    small: str
+    large: str
+    ratio: float
+    difference: Estimate
+    test: ClaimTest | None
+
+
+@dataclass(frozen=True)
+class Reversals:
+    """The reversals among `num_models` models, largest difference first, of `num_pairs` pairs of that ratio."""
+
+    regime: str
+    scope: str
+    ratio: float
+    num_models: int
+    num_pairs: int
+    count: Estimate
+    found: tuple[Reversal, ...]
+
+
+def reversals(
+    board: ScoreBoard,
+    in_domain: Collection[str],
+    *,
+    ratio: float = RATIO,
+    regime: str = "full",
+    scope: str = "macro",
+    level: float = LEVEL,
+) -> Reversals:
+    """Ordered pairs among the models of `in_domain` whose sizes differ by `ratio` or more."""
+    sized, sizes = board.select(in_domain).sized()
+    scores = sized.score(regime, scope)
+    # the product, not the quotient: 5 times 200 million is exactly 1,000 million
+    small, large = np.nonzero(sizes[None, :] >= ratio * sizes[:, None])
+    count = scores.map(lambda x: (x[..., small] > x[..., large]).sum(axis=-1))
+    differences = [scores.difference(int(i), int(j)) for i, j in zip(small, large, strict=True)]
+    found = [
+        Reversal(sized.models[i], sized.models[j], float(sizes[j] / sizes[i]), one.estimate(level), test)
+        for i, j, one, test in zip(
+            small, large, differences, claim_tests([d.p() for d in differences], level), strict=True
+        )
+        if one.value > 0
+    ]
+    found.sort(key=lambda one: -one.difference.value)
+    return Reversals(regime, scope, ratio, len(sizes), len(small), count.estimate(level), tuple(found))

@@ -1,0 +1,46 @@
+"""Wins: on how many tasks a model is the best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax.stats.analysis.board import ScoreBoard
+from geneb_jax.stats.analysis.sampled import LEVEL, Estimate, claim_tests
+
+
+@dataclass(frozen=True)
+class Wins:
+    """Tasks on which a model is the best (with others, where scores are equal).
+
+    `tested` of them could be tested against every other model, and `certain` survive: the paired difference from each
+    is significant after Holm's correction over the others of that task.
+    """
+
+    model: str
+    count: Estimate
+    tested: int
+    certain: int
+
+
+def wins(board: ScoreBoard, *, regime: str = "full", level: float = LEVEL) -> list[Wins]:
+    """Every model with a win, most wins first."""
+    scores = board.by_task(regime)
+    counts = scores.map(lambda x: (x == x.max(axis=-2, keepdims=True)).sum(axis=-1)).estimates(level)
+    tested: Counter[int] = Counter()
+    certain: Counter[int] = Counter()
+    for t in range(scores.value.shape[1]):
+        task = scores.each(lambda x, t=t: x[..., t])  # type: ignore[misc]
+        best = int(np.argmax(task.value))
+        others = claim_tests([task.difference(best, i).p() for i in range(len(board.models)) if i != best], level)
+        if others and all(others):
+            tested[best] += 1
+            certain[best] += all(one.survives for one in others if one)
+    found = [
+        Wins(model, count, tested[i], certain[i])
+        for i, (model, count) in enumerate(zip(board.models, counts, strict=True))
+        if count.value > 0
+    ]
+    return sorted(found, key=lambda one: -one.count.value)
