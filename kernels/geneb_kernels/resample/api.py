@@ -1,11 +1,13 @@
-"""Entry point of the resampled sums."""
+"""Entry points of the bootstrap."""
 
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from geneb_kernels.choice import Implementation, dispatch
 from geneb_kernels.resample import host, xla
 
 
@@ -20,3 +22,35 @@ def resampled_sums(key: tuple[int, ...], columns: NDArray[np.float32], b: int) -
     columns = np.ascontiguousarray(columns, np.float32)
     on_host = jax.default_backend() == "cpu"
     return host.resampled_sums(key, columns, b) if on_host else xla.resampled_sums(key, columns, b)
+
+
+def resampled_mcc(
+    key: tuple[int, ...],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    k: int,
+    b: int,
+    implementation: Implementation | None = None,
+) -> NDArray[np.float32]:
+    """MCC (b, l) of l sets of predictions (l, n) of true classes (n,), all in 0 … k-1, in each of b resamples of rows.
+
+    This is the Poisson bootstrap: every row counts an independent Poisson(1) number of times, so that a resample holds
+    n rows only on average. MCC depends on proportions alone, and its spread differs from that of n draws by a share of
+    about 1/n. A weight depends on `key`, the resample and the row alone: not on device, b, l or what else is scored.
+    implementation: see `geneb_kernels.choice.dispatch`. Raises ValueError when the shapes do not fit.
+    """
+    if predicted.ndim != 2 or truth.shape != predicted.shape[1:] or not len(truth):
+        raise ValueError(f"truth must be (n,) and predicted (l, n), not {truth.shape} and {predicted.shape}")
+    words = jnp.asarray(np.random.SeedSequence(key).generate_state(2))
+    classes = jnp.asarray(truth, jnp.int32), jnp.asarray(predicted, jnp.int32)
+
+    def kernel() -> jax.Array:
+        from geneb_kernels.resample import mosaic_gpu
+
+        return mosaic_gpu.resampled_mcc(words, *classes, k, b)
+
+    return np.asarray(
+        dispatch(
+            "resampled_mcc", implementation, mosaic=kernel, reference=lambda: xla.resampled_mcc(words, *classes, k, b)
+        )
+    )

@@ -22,13 +22,15 @@ CHUNK_NUMBERS = 4_000_000
 _BITS = 16
 
 
+def poisson_ends() -> list[int]:
+    """Where the cumulative Poisson(1) distribution of 0, 1, … 8 ends, in units of 2⁻¹⁶; from the last on it is 9."""
+    cumulative = np.cumsum([exp(-1) / factorial(k) for k in range(9)])
+    return [round(end) for end in (cumulative * (1 << _BITS)).tolist()]
+
+
 def _table() -> NDArray[np.float32]:
     """Poisson(1) counts by 16 random bits."""
-    size = 1 << _BITS
-    cumulative = np.cumsum([exp(-1) / factorial(k) for k in range(10)])
-    ends = np.round(cumulative * size).astype(int)
-    ends[-1] = size
-    return np.repeat(np.arange(10), np.diff(ends, prepend=0)).astype(np.float32)
+    return np.repeat(np.arange(10), np.diff([0, *poisson_ends(), 1 << _BITS])).astype(np.float32)
 
 
 _POISSON = _table()
