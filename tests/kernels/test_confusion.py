@@ -78,7 +78,7 @@ def test_the_kernel_in_the_simulator(n: int, lanes: int, k: int) -> None:
     check(simulate(run, Z, truth, keep), Z, truth, keep, k)
 
 
-@pytest.mark.parametrize("k", [2, 64])
+@pytest.mark.parametrize("k", [64])
 def test_the_kernel_is_a_program_for_hopper(k: int) -> None:
     assert "mosaic_gpu" in lowered(partial(mosaic_gpu.confusion_from_logits, k=k), *logits(300, 2, k))
 

@@ -68,14 +68,14 @@ def test_the_spread_is_that_of_drawing_rows() -> None:
     assert abs(found.mean() - drawn.mean()) < 5 * drawn.std() * np.sqrt(2 / 4000)
 
 
-@pytest.mark.parametrize(("n", "lanes", "k", "b"), [(300, 9, 2, 70), (131, 2, 5, 3)])
+@pytest.mark.parametrize(("n", "lanes", "k", "b"), [(300, 4, 11, 70), (131, 2, 20, 3)])
 def test_the_kernel_in_the_simulator(n: int, lanes: int, k: int, b: int) -> None:
     given = (KEY, *predictions(n, lanes, k))
     found = simulate(partial(mosaic_gpu.resampled_mcc, k=k, b=b, config=ResampleConfig(columns=64)), *given)
     np.testing.assert_allclose(found, xla.resampled_mcc(*map(jnp.asarray, given), k, b), atol=limit("float32", "score"))
 
 
-@pytest.mark.parametrize("k", [2, 41])
+@pytest.mark.parametrize("k", [41])
 def test_the_kernel_is_a_program_for_hopper(k: int) -> None:
     assert "mosaic_gpu" in lowered(partial(mosaic_gpu.resampled_mcc, k=k, b=130), KEY, *predictions(300, 20, k))
 
