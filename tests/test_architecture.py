@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "encoder": {"published", "errors", "axes"},
     "store": {"errors", "axes"},
     "run": NUMERICS | DATA | GROUND,
-    "stats": {"metric", "run", "status", "errors", "axes", "geneb_kernels", "published"},
+    "stats": {"metric", "probe", "run", "status", "errors", "axes", "geneb_kernels", "published"},
     "report": {"stats", "run", "status"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published"},
 }

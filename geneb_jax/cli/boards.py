@@ -92,16 +92,21 @@ def board_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def open_board(
     paths: Sequence[Path], resampling: Mapping[str, Any], *, version: SizeVersion, own_sizes: Iterable[str], quiet: bool
-) -> ScoreBoard:
-    """The board of the runs in these directories, with resamples."""
+) -> tuple[list[Run], ScoreBoard]:
+    """The runs in these directories, and their board, with resamples."""
     from geneb_jax.cli.resampling import open_runs, open_samples
     from geneb_jax.stats.analysis.board import ScoreBoard
 
+    require_mcc(resampling)
     runs = open_runs(paths)
     entries = run_entries(runs, parse_sizes(own_sizes), version)
-    samples, done = open_samples(runs, resampling, quiet=quiet)
+    samples, done = open_samples(runs, {**resampling, "regimes": None}, quiet=quiet)
+    settings = {name: resampling[name] for name in ("source", "resamples", "seed")}
     with done as tick:
-        return ScoreBoard.of_runs(
-            samples, entries, source=resampling["source"], resamples=resampling["resamples"],
-            seed=resampling["seed"], done=tick,
-        )  # fmt: skip
+        return runs, ScoreBoard.of_runs(samples, entries, done=tick, **settings)
+
+
+def require_mcc(resampling: Mapping[str, Any]) -> None:
+    """Raise UsageError where another score than the board's was asked for."""
+    if resampling["metric"] != "mcc":
+        raise UsageError("the published scores are MCC", cure="leave --metric out")

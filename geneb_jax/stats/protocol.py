@@ -1,0 +1,75 @@
+"""In what runs differ from the protocol behind the published scores, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from geneb_jax.probe.regime import GENEB_SEEDS
+from geneb_jax.published import categories, tasks
+from geneb_jax.run import Run
+from geneb_jax.run.presets import by_preset
+
+SUITE: Final = "geneb"
+
+
+def protocol_differences(runs: Sequence[Run], shared: Collection[str]) -> list[str]:
+    """What to know before scores of these runs on the tasks `shared` are held against published ones."""
+    return [
+        *_data(runs, shared),
+        *_encoders(runs),
+        *_probes(runs),
+        "The board publishes points without intervals: what is uncertain about them is in no interval here.",
+    ]
+
+
+def _data(runs: Sequence[Run], shared: Collection[str]) -> Iterator[str]:
+    board = {task.id: task.category for task in tasks()}
+    if len(shared) < len(board):
+        kinds = {board[task] for task in shared}
+        yield (
+            f"Partial suite: {len(shared)} of the board's {len(board)} tasks, in {len(kinds)} of its "
+            f"{len(categories())} categories; the means on both sides are over these."
+        )
+    for name in sorted({run.meta.suite.name for run in runs} - {SUITE}):
+        yield f"The tasks are those of the suite {name!r}: they are taken for the board's by their ids, unchecked."
+
+
+def _encoders(runs: Sequence[Run]) -> Iterator[str]:
+    encoders = {encoder.digest: encoder for run in runs for encoder in run.meta.encoders}.values()
+    found = by_preset((encoder.name, encoder.settings) for encoder in encoders)
+    for preset, names in found.items():
+        if preset == "reference":
+            yield f"Preset reference, which does what the official extractors do, defects included: {_listed(names)}."
+        else:
+            yield (
+                f"Preset {preset}, which is not what the official extractors do: {_listed(names)}. "
+                "`--preset reference` gives their vectors."
+            )
+    others = [encoder.name for encoder in encoders if not any(encoder.name in names for names in found.values())]
+    if others:
+        yield f"No model of the board, or not by its registry entry: {_listed(others)}."
+
+
+def _probes(runs: Sequence[Run]) -> Iterator[str]:
+    settings = [run.meta.settings for run in runs]
+    for engine in sorted({one.engine for one in settings}):
+        if engine != "sklearn":
+            yield (
+                f"Fits of the engine {engine} end at the optimum; the board's, by scikit-learn's stock settings, may "
+                "stop before it. `--engine sklearn` runs those."
+            )
+    for probe in {str(probe["name"]): probe for one in settings for probe in one.probes}.values():
+        stock = {"name": "logistic", "C": 1.0, "fit_intercept": True, "standardize": False, "balanced": False}
+        other = [key for key, value in stock.items() if probe.get(key, value) != value]
+        if other:
+            own, board = ([f"{key} = {held.get(key)}" for key in other] for held in (probe, stock))
+            yield f"Probe {probe['name']}: {', '.join(own)}; the board's has {', '.join(board)}."
+    for one in settings:
+        few = any(regime != "full" for regime in one.regimes)
+        if few and tuple(one.seeds) != GENEB_SEEDS:
+            yield f"Few-shot scores are means over {len(one.seeds)} draws; the board's over the five seeds of GENEB."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
