@@ -13,9 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import device_label
+from benchmarks.phases import Watch
 from benchmarks.report import seconds
-from benchmarks.rows.base import Bench, Context, fit
+from benchmarks.rows.base import Bench, Context
 from benchmarks.timing import seconds_of
+from geneb_jax.errors import UsageError
+
+SUMMARY = "summary.txt"
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,59 @@ def operations(trace: Path, most: int = 15) -> list[Phase]:
 
 
 def profile_bench(context: Context, bench: Bench, folder: Path, console: Console) -> None:
-    """Trace one steady call into `folder` and print the two summaries."""
+    """Trace one steady call into `folder`, and print and leave there a summary by phase, function and operation.
+
+    Raises UsageError for a row that is no single call.
+    """
     import jax
 
-    problem, lanes = bench.problem(context), bench.lanes(context.size)
+    if bench.work is None:
+        raise UsageError(
+            f"{bench.name} is not one call that could be traced",
+            cure="choose a row that fits or resamples; this one's seconds by phase are in the `measures` of its result",
+        )
+    call = bench.work(context, bench)
     context.say("first call, with compilation")
-    first, _ = seconds_of(lambda: fit(problem, lanes))
-    plain, _ = seconds_of(lambda: fit(problem, lanes))
+    first, _ = seconds_of(call)
+    plain, _ = seconds_of(call)
     folder.mkdir(parents=True, exist_ok=True)
-    watch = cProfile.Profile()
-    watched, _ = seconds_of(lambda: watch.runcall(fit, problem, lanes))
+    steps = Watch()
+    with steps.on():
+        watched, _ = seconds_of(call)
+    profiler = cProfile.Profile()
+    slowed, _ = seconds_of(lambda: profiler.runcall(call))
     with jax.profiler.trace(str(folder), create_perfetto_trace=True):
-        fit(problem, lanes)
-    console.print(
-        f"[bold]{bench.name}[/bold]: {problem.n:,} × {problem.d:,}, {problem.classes} classes, {len(lanes)} probes; "
-        f"first call {seconds(first)}, steady {seconds(plain)}, with the function profiler {seconds(watched)}"
-    )
-    _print(console, "by function, called ones included", functions(watch), watched)
+        call()
     traces = sorted(folder.rglob("perfetto_trace.json.gz"))
-    found = operations(traces[-1]) if traces else []
-    if found:
-        _print(console, "by compiled operation, summed over threads", found, plain)
-    else:
-        console.print("The trace names no compiled operation on this backend.")
+    by_phase = [Phase(name, spent, 1) for name, spent in steps.seconds.items() if spent]
+    by_phase.append(Phase("the rest", watched - sum(steps.seconds.values()), 1))
+    tables = [
+        (
+            "by phase, each waited for",
+            [*by_phase, Phase("the rest", watched - sum(steps.seconds.values()), 1)],
+            watched,
+        ),
+        ("by function, called ones included", functions(profiler), slowed),
+        ("by compiled operation, summed over threads", operations(traces[-1]) if traces else [], plain),
+    ]
+    with (folder / SUMMARY).open("w", encoding="utf-8") as file:
+        for out in (console, Console(file=file, width=120)):
+            out.print(
+                f"[bold]{bench.name}[/bold], {bench.workload_name(context.size)}: first call {seconds(first)}, steady "
+                f"{seconds(plain)}, with phases waited for {seconds(watched)}, with the function profiler "
+                f"{seconds(slowed)}; {device_label()}"
+            )
+            for title, found, whole in tables:
+                _print(out, title, found, whole)
     for trace in traces[-1:]:
         console.print(f"Open {trace.relative_to(folder)} in {folder.name} with https://ui.perfetto.dev")
+    console.print(f"The tables are in {SUMMARY} beside it.")
 
 
 def _print(console: Console, title: str, phases: list[Phase], whole: float) -> None:
+    if not phases:
+        console.print(f"{title}: nothing is named on this backend.")
+        return
     table = Table(title=title, title_justify="left")
     table.add_column("where", overflow="fold")
     for header in ("time", "share", "calls"):

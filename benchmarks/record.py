@@ -83,7 +83,7 @@ class Ceilings(_Model):
     """What the machine reached in the same run."""
 
     copy_bytes_per_s: float = Field(description="bytes read and written by a large float32 copy, per second")
-    matrix_flops_per_s: float = Field(description="float32 product of two large square matrices at full precision")
+    matrix_flops_per_s: float = Field(description="fastest float32 product: of two large squares, or XᵀX of this X")
     gram_s: dict[str, float] = Field(description="XᵀX of this X: 'xla' and 'numpy'")
     floor_s: float = Field(description="longer of flops / matrix rate and bytes / copy rate")
     fraction: float = Field(description="floor_s / steady median: 1 is the hardware's limit")
@@ -122,7 +122,7 @@ class Row(_Model):
     targets: list[Target]
     check: Check
     flops: int | None = Field(
-        description="floor of the work: one symmetric Gram, one forward and one backward pass, scoring"
+        description="floor of the work: a forward and a backward pass, scoring, a Gram where the path forms one"
     )
     bytes: int | None = Field(description="floor of the traffic: each embedding read once")
     bytes_X: int = Field(description="bytes of both splits' embeddings")  # noqa: N815

@@ -12,21 +12,36 @@ import jax
 
 T = TypeVar("T")
 
-_BACKEND = "/jax/core/compile/backend_compile_duration"
+_COMPILE = "/jax/core/compile/"
+_BACKEND = f"{_COMPILE}backend_compile_duration"
 _CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 
 class CompileCounter:
-    """Counts XLA compilations and hits of the persistent compilation cache, for the life of the process."""
+    """Counts XLA compilations and hits of the persistent compilation cache, for the life of the process.
+
+    `seconds` is the time spent tracing, lowering and compiling, steps within steps counted once.
+    """
 
     def __init__(self) -> None:
         self.compilations = 0
         self.cache_hits = 0
+        self._spans: list[tuple[float, float]] = []
         jax.monitoring.register_event_duration_secs_listener(self._duration)
         jax.monitoring.register_event_listener(self._event)
 
     def _duration(self, event: str, seconds: float, **_: object) -> None:
         self.compilations += event == _BACKEND
+        if event.startswith(_COMPILE):
+            ended = time.perf_counter()
+            while self._spans and self._spans[-1][0] >= ended - seconds:
+                self._spans.pop()  # a step of this one
+            self._spans.append((ended - seconds, ended))
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return sum(ended - began for began, ended in self._spans)
 
     def _event(self, event: str, **_: object) -> None:
         self.cache_hits += event == _CACHE_HIT
@@ -47,15 +62,16 @@ def compile_counter() -> CompileCounter:
 class Timed(Generic[T]):
     """Wall seconds of a call and what it returned.
 
-    first: the first call in a cleared process, with compilation; steady: the calls after it.
+    first: the first call in a cleared process, with compilation; steady: the calls after it. Counts of compilations
+    are None where nothing is compiled.
     """
 
     value: T
     first: float
     steady: tuple[float, ...]
-    compilations: int
-    steady_compilations: int
-    cache_hits: int
+    compilations: int | None = None
+    steady_compilations: int | None = None
+    cache_hits: int | None = None
 
     @property
     def median(self) -> float:
@@ -63,9 +79,9 @@ class Timed(Generic[T]):
         return median(self.steady)
 
     @property
-    def compile(self) -> float:
-        """What the first call took beyond a steady one."""
-        return max(0.0, self.first - self.median)
+    def compile(self) -> float | None:
+        """What the first call took beyond a steady one; None where nothing is compiled."""
+        return None if self.compilations is None else max(0.0, self.first - self.median)
 
 
 def seconds_of(call: Callable[[], T]) -> tuple[float, T]:

@@ -180,6 +180,7 @@ def _embedding() -> list[Bench]:
             "embed-toy",
             (Goal("ratio_best", "≥", 3),),
             embed_rows.throughput,
+            work=None,
             model=model,
         )
         for name, real, model in (
@@ -199,6 +200,7 @@ def _store() -> list[Bench]:
             "store-toy",
             (Goal("ratio_best", "≥", 0.8),),
             store_rows.reading,
+            work=None,
         )
         for task in ("tf0", "arabidopsis", "mixed")
     ]
@@ -210,6 +212,7 @@ def _store() -> list[Bench]:
         "store-toy",
         (Goal("ratio_best", "≥", 0.5),),
         store_rows.appending,
+        work=None,
     )
     precisions = [
         Bench(
@@ -220,6 +223,7 @@ def _store() -> list[Bench]:
             "store-toy",
             (),
             store_rows.precision,
+            work=None,
         )
         for task in ("tf0", "arabidopsis", "mixed")
     ]
@@ -236,6 +240,7 @@ def _bootstrap() -> list[Bench]:
             "drawn",
             (Goal("ratio_best", "≥", 1000),),
             bootstrap_rows.paired,  # type: ignore[arg-type]
+            work=bootstrap_rows.resampling,  # type: ignore[arg-type]
             k=k,
         )
         for k in (2, 9)
@@ -252,6 +257,7 @@ def _heads() -> list[Bench]:
             f"toy2-{kind}",
             (Goal("ratio_best", "≥", 20), Goal("ratio_without_mlp", "≥", 20)),
             heads_rows.all_types,
+            work=None,
         )
         for name, kind in (("tf0", "counts"), ("draws768", "counts"))
     ]

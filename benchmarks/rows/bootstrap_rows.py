@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 from sklearn.metrics import matthews_corrcoef
 
 from benchmarks import machine
-from benchmarks.record import Check, Rival, Row, Shape, Steady, Target
-from benchmarks.rows.base import Bench, Context
+from benchmarks.ceilings import measure_ceilings
+from benchmarks.record import Check, Rival, Row, Shape
+from benchmarks.rows.base import Bench, Context, assemble
 from benchmarks.timing import time_call
 from benchmarks.workloads import Size
 from geneb_jax.stats.aggregate import Series
@@ -53,6 +55,12 @@ def sample(rows: int, k: int) -> TaskSample:
     return TaskSample("drawn", "drawn", k, truth, predicted, units)
 
 
+def resampling(context: Context, bench: BootstrapBench) -> Callable[[], Distribution]:
+    """The row's bootstrap, to be called."""
+    one, b = sample(ROWS[context.size], bench.k), RESAMPLES[context.size]
+    return lambda: task_distribution(one, "mcc", resamples=b)
+
+
 def paired(context: Context, bench: BootstrapBench) -> Row:
     """All resamples of all encoders on one task, paired, with what intervals need."""
     load = machine.load_average()
@@ -72,30 +80,23 @@ def paired(context: Context, bench: BootstrapBench) -> Row:
         name="NumPy loop over matthews_corrcoef", dtype="float64", seconds={"as shipped": seconds}, as_shipped=seconds,
         best=seconds, scaled=f"timed on {TIMED[context.size]} of {b:,} resamples",
     )  # fmt: skip
-    ratio = seconds / timed.median
-    goals = [
-        Target(
-            measure=goal.measure,
-            value=ratio,
-            sense=goal.sense,  # type: ignore[arg-type]
-            bound=goal.bound,
-            met=ratio >= goal.bound if context.size == "real" else None,
-        )
-        for goal in bench.goals
-    ]
-    steady = sorted(timed.steady)
-    return Row(
-        name=bench.name, what=bench.what, size=context.size,
-        workload=Shape(name="drawn classes", n=0, m=len(one.truth), d=0, k=bench.k, lanes=ENCODERS),
-        device=machine.device(), dtype="float32", precision="exact counts, scores in float64",
-        compile_s=None, first_s=timed.first,
-        steady_s=Steady(median=timed.median, min=steady[0], max=steady[-1], repeats=len(steady)),
-        compilations=timed.compilations, steady_compilations=timed.steady_compilations, cache_hits=timed.cache_hits,
-        rivals=[rival], ratio_as_shipped=ratio, ratio_best=ratio,
-        measures={"resamples": float(b), "encoders": float(ENCODERS)}, targets=goals, check=_check(one, timed.value),
-        flops=None, bytes=None, bytes_X=0, ceilings=None, memory=None, points=[],
-        versions=machine.versions(), commit=machine.commit(), dirty=machine.dirty(), date=machine.now(), load=load,
-    )  # fmt: skip
+    # weights of every resample times what each row adds to the tables of all encoders
+    b_m, (columns_of, _) = b * len(one.truth), columns(one.truth, one.predicted, one.k, "mcc")
+    flops, traffic = 2 * b_m * columns_of.shape[1], columns_of.nbytes
+    context.say("ceilings of the machine")
+    return assemble(
+        context,
+        bench,
+        Shape(name="drawn classes", n=0, m=len(one.truth), d=0, k=bench.k, lanes=ENCODERS),
+        timed,
+        _check(one, timed.value),
+        rivals=[rival],
+        measures={"resamples": float(b), "encoders": float(ENCODERS)},
+        work=(flops, traffic),
+        ceilings=measure_ceilings(flops, traffic, timed.median, context.size),
+        precision="exact counts, scores in float64",
+        load=load,
+    )
 
 
 def _check(one: TaskSample, found: Distribution) -> Check:

@@ -44,7 +44,7 @@ def _curve(
         checks.append(check_lanes(problem, timed.value[:CHECKED_LANES]))
         points.append(
             {axis: float(x), "median": timed.median, "min": min(timed.steady), "max": max(timed.steady)}
-            | {"compile_s": timed.compile, "steps": float(max(result.num_steps for result in timed.value))}
+            | {"compile_s": timed.compile or 0.0, "steps": float(max(result.num_steps for result in timed.value))}
         )
         last = problem, lanes, timed
     assert last is not None

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.record import Check, Rival, Row, Shape, Steady, Target
-from benchmarks.rows.base import Bench, Context
-from benchmarks.timing import seconds_of
+from benchmarks.record import Check, Rival, Row, Shape
+from benchmarks.rows.base import Bench, Context, assemble
+from benchmarks.timing import Timed, seconds_of
 from benchmarks.workloads import Size
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder import Encoder, load_encoder
@@ -296,64 +296,31 @@ def _row(
     check: Check,
     load: float | None,
 ) -> Row:
-    steady = sorted(seconds[1:])
-    median = float(np.median(steady))
+    timed = Timed(None, seconds[0], tuple(seconds[1:]))
     n = sum(len(task.train) for task in tasks)
     total = sum(len(split) for task in tasks for split in task.splits.values())
     assert rival.as_shipped is not None
     assert rival.best is not None
-    ratios = {"ratio_as_shipped": rival.as_shipped / median, "ratio_best": rival.best / median}
     last = reports[-1]
     measures = {
         "tasks": float(len(tasks)),
         "sequences": float(total),
         "distinct": float(distinct),
-        "our_sequences_per_s": total / median,
-        "our_embedded_per_s": distinct / median,
+        "our_sequences_per_s": total / timed.median,
+        "our_embedded_per_s": distinct / timed.median,
         "rival_sequences_per_s": total / rival.as_shipped,
-        "ratio_best_without_dedupe": ratios["ratio_best"] * distinct / total,
+        "ratio_best_without_dedupe": rival.best / timed.median * distinct / total,
         **{f"{name}_s": value for name, value in last.seconds.items()},
         **{f"{name}_behind_s": value for name, value in last.behind.items()},
     }
-    targets = [
-        Target(
-            measure=goal.measure,
-            value=ratios[goal.measure],
-            sense=goal.sense,  # type: ignore[arg-type]
-            bound=goal.bound,
-            met=ratios[goal.measure] >= goal.bound if context.size == "real" else None,
-        )
-        for goal in bench.goals
-    ]
-    return Row(
-        name=bench.name,
-        what=bench.what,
-        size=context.size,
-        workload=Shape(name=bench.workload_name(context.size), n=n, m=total - n, d=last.width, k=0, lanes=0),
-        device=machine.device(),
-        dtype="float32",
-        precision="highest",
-        compile_s=None,
-        first_s=seconds[0],
-        steady_s=Steady(median=median, min=steady[0], max=steady[-1], repeats=len(steady)),
-        compilations=None,
-        steady_compilations=None,
-        cache_hits=None,
+    return assemble(
+        context,
+        bench,
+        Shape(name=bench.workload_name(context.size), n=n, m=total - n, d=last.width, k=0, lanes=0),
+        timed,
+        check,
         rivals=[rival],
-        ratio_as_shipped=ratios["ratio_as_shipped"],
-        ratio_best=ratios["ratio_best"],
         measures=measures,
-        targets=targets,
-        check=check,
-        flops=None,
-        bytes=None,
         bytes_X=4 * distinct * last.width,
-        ceilings=None,
-        memory=None,
-        points=[],
-        versions=machine.versions(),
-        commit=machine.commit(),
-        dirty=machine.dirty(),
-        date=machine.now(),
         load=load,
     )

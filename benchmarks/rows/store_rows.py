@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.record import Check, Rival, Row, Shape, Steady, Target
-from benchmarks.rows.base import Bench, Context
-from benchmarks.timing import seconds_of
+from benchmarks.ceilings import measure_ceilings
+from benchmarks.record import Check, Rival, Row, Shape
+from benchmarks.rows.base import Bench, Context, assemble
+from benchmarks.timing import Timed, seconds_of
 from benchmarks.workloads import Workload, geneb_lanes, workload
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder import load_encoder
 from geneb_jax.probe import fit_task
 from geneb_jax.run.embedding import embed
 from geneb_jax.store import EmbeddingStore, Manifest, open_store
+from geneb_jax.store.arrays import default_rows
 from geneb_jax.task import load_suite
 
 WARM, COLD = "page cache", "disk"
@@ -40,7 +42,7 @@ def reading(context: Context, bench: Bench) -> Row:
     """Vectors and labels of both splits of a task, against `numpy.load` of files of the same bytes."""
     load = machine.load_average()
     shape = workload(bench.workload_name(context.size))
-    with tempfile.TemporaryDirectory(dir=_disk()) as name:
+    with tempfile.TemporaryDirectory(dir=disk()) as name:
         folder = Path(name)
         context.say("embedding")
         element = fill(context, shape, folder)
@@ -89,7 +91,7 @@ def appending(context: Context, bench: Bench) -> Row:
     letters = np.random.default_rng(1).choice(np.frombuffer(b"ACGT", np.uint8), (rows, 200))
     sequences = [row.tobytes().decode() for row in letters]
     trouble: list[str] = []
-    with tempfile.TemporaryDirectory(dir=_disk()) as name:
+    with tempfile.TemporaryDirectory(dir=disk()) as name:
         folder, made = Path(name), iter(range(10**6))
 
         def ours() -> float:
@@ -117,7 +119,7 @@ def appending(context: Context, bench: Bench) -> Row:
 
                 return seconds_of(work)[0]
 
-        first, step = ours(), commit_rows(width)
+        first, step = ours(), default_rows(width)
         times: dict[str, tuple[list[float], list[float]]] = {}
         for label, guard in (("synced", _as_it_is()), ("not synced", _no_sync())):
             context.say(f"appending, {label}")
@@ -134,7 +136,7 @@ def precision(context: Context, bench: Bench) -> Row:
     load = machine.load_average()
     shape = workload(bench.workload_name(context.size))
     lanes, scores, sizes, seconds = geneb_lanes(), {}, {}, []
-    with tempfile.TemporaryDirectory(dir=_disk()) as name:
+    with tempfile.TemporaryDirectory(dir=disk()) as name:
         for dtype in ("float32", *HALVES):
             context.say(f"embedding, stored as {dtype}")
             element = fill(context, shape, Path(name), stored_as=dtype)
@@ -161,16 +163,9 @@ def precision(context: Context, bench: Bench) -> Row:
     )
 
 
-def commit_rows(width: int) -> int:
-    """Rows of a commit, as the store chooses them."""
-    from geneb_jax.store.arrays import default_rows
-
-    return default_rows(width)
-
-
-def forget(folder: Path) -> None:
+def forget(folder: Path, names: str = "*") -> None:
     """Ask the system to drop a folder's files from its page cache; it drops those that are on the disk."""
-    for path in folder.rglob("*"):
+    for path in folder.rglob(names):
         if path.is_file() and hasattr(os, "posix_fadvise"):
             handle = os.open(path, os.O_RDONLY)
             try:
@@ -180,8 +175,8 @@ def forget(folder: Path) -> None:
                 os.close(handle)
 
 
-def _disk() -> str | None:
-    # /tmp is memory on some machines: GENEB_BENCH_DISK names a folder on the disk that is meant
+def disk() -> str | None:
+    """The folder that GENEB_BENCH_DISK names, on the disk that is meant: /tmp is memory on some machines."""
     return os.environ.get("GENEB_BENCH_DISK")
 
 
@@ -214,45 +209,23 @@ def _row(
 ) -> Row:
     """The first setting of `times` is the one that counts; a ratio is of medians, rival's seconds over ours."""
     label, *others = times
-    ours = times[label][0]
-    median = float(np.median(ours))
-    ratios = {setting: float(np.median(b) / np.median(a)) for setting, (a, b) in times.items()}
+    medians = {setting: (float(np.median(a)), float(np.median(b))) for setting, (a, b) in times.items()}
     figures = dict(measures)
     rivals = []
     if rival is not None:
-        seconds = {setting: float(np.median(b)) for setting, (_, b) in times.items()}
+        seconds = {setting: theirs for setting, (_, theirs) in medians.items()}
         rivals = [Rival(name=rival, dtype="float32", seconds=seconds, as_shipped=seconds[label], best=seconds[label])]
-        figures |= {f"ratio_{setting.replace(' ', '_')}": ratios[setting] for setting in others}
-    targets = [
-        Target(
-            measure=goal.measure,
-            value=ratios[label],
-            sense=goal.sense,  # type: ignore[arg-type]
-            bound=goal.bound,
-            met=ratios[label] >= goal.bound if context.size == "real" else None,
-        )
-        for goal in bench.goals
-    ]
-    return Row(
-        name=bench.name,
-        what=bench.what,
-        size=context.size,
-        workload=Shape(name=bench.workload_name(context.size), n=rows[0], m=rows[1], d=width, k=0, lanes=0),
-        device=machine.device(),
-        dtype="float32",
-        precision="highest",
-        compile_s=None,
-        first_s=first,
-        steady_s=Steady(median=median, min=min(ours), max=max(ours), repeats=len(ours)),
-        compilations=None,
-        steady_compilations=None,
-        cache_hits=None,
-        rivals=rivals,
-        ratio_as_shipped=ratios[label] if rival else None,
-        ratio_best=ratios[label] if rival else None,
-        measures=figures,
-        targets=targets,
-        check=Check(
+        for setting in others:
+            figures[f"ratio_{setting.replace(' ', '_')}"] = medians[setting][1] / medians[setting][0]
+    timed = Timed(None, first, tuple(times[label][0]))
+    traffic = 4 * sum(rows) * width
+    context.say("ceilings of the machine")
+    return assemble(
+        context,
+        bench,
+        Shape(name=bench.workload_name(context.size), n=rows[0], m=rows[1], d=width, k=0, lanes=0),
+        timed,
+        Check(
             ok=not trouble,
             reference="the same vectors from a plain file, bit for bit; and `geneb verify`",
             reference_bound=0.0,
@@ -263,15 +236,10 @@ def _row(
             mcc_difference=max((abs(v) for k, v in figures.items() if "mcc_change" in k and "full" in k), default=0.0),
             trouble=list(dict.fromkeys(trouble)),
         ),
-        flops=None,
-        bytes=None,
-        bytes_X=4 * sum(rows) * width,
-        ceilings=None,
-        memory=None,
-        points=[],
-        versions=machine.versions(),
-        commit=machine.commit(),
-        dirty=machine.dirty(),
-        date=machine.now(),
+        rivals=rivals,
+        measures=figures,
+        work=(0, traffic),
+        bytes_X=traffic,
+        ceilings=measure_ceilings(0, traffic, timed.median, context.size),
         load=load,
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from benchmarks.ceilings import floor_work, forms_gram
 from benchmarks.checks import certificate, check_lanes, find_reference, value_at
 from benchmarks.compare import compare_rows
 from benchmarks.peak import peak_memory
+from benchmarks.profiling import SUMMARY, profile_bench
 from benchmarks.racers import DENSE_LIMIT, first_reaching, race, racers
 from benchmarks.record import Ceilings, Check, Memory, Rival, Row, Shape, Steady, Target, dump, read
 from benchmarks.report import markdown
@@ -20,7 +24,7 @@ from benchmarks.rows.base import Context, fit
 from benchmarks.rows.bootstrap_rows import BootstrapBench
 from benchmarks.rows.curves import exponent
 from benchmarks.workloads import WORKLOADS, Problem, draw_lanes, full_lane, load_problem, workload
-from geneb_jax.errors import DataError, MissingDataError, UnknownNameError
+from geneb_jax.errors import DataError, MissingDataError, UnknownNameError, UsageError
 
 # compiling the engine and timing scikit-learn takes most of a minute
 pytestmark = pytest.mark.slow
@@ -51,6 +55,26 @@ def test_a_row_is_correct_and_complete(rows: dict[str, Row], name: str) -> None:
     assert 0 < row.ceilings.fraction < 1
     assert [target.measure for target in row.targets] == [goal.measure for goal in BENCHES[name].goals]
     assert all(target.value is not None and target.met is None for target in row.targets)
+
+
+def test_the_floor_holds_a_gram_only_where_one_is_formed(rows: dict[str, Row], problem: Problem) -> None:
+    assert rows["gram-tf0-freq"].measures["floor_holds_a_gram"] == 1
+    rng = np.random.default_rng(0)
+    tiny = replace(problem, X_train=1e-3 * rng.normal(size=(210, 200)).astype(np.float32), y_train=np.arange(210) % 2)
+    tiny = replace(tiny, X_test=tiny.X_train[:50], y_test=tiny.y_train[:50])
+    assert not forms_gram(lambda: fit(tiny, full_lane()))
+    with_gram, without = (floor_work(tiny, full_lane(), gram=gram)[0] for gram in (True, False))
+    assert with_gram - without == 210 * 200 * 201
+
+
+def test_a_profile_leaves_a_trace_and_a_summary_by_phase(tmp_path: Path) -> None:
+    profile_bench(TOY, BENCHES["gram-tf0-freq"], tmp_path, Console(file=io.StringIO()))
+    text = (tmp_path / SUMMARY).read_text(encoding="utf-8")
+    assert all(f"│ {phase} " in text for phase in ("transfer", "solve", "score", "the rest"))
+    assert "probe.fit.fit_tasks" in text
+    assert list(tmp_path.rglob("perfetto_trace.json.gz"))
+    with pytest.raises(UsageError, match="store-append"):
+        profile_bench(TOY, BENCHES["store-append"], tmp_path, Console(file=io.StringIO()))
 
 
 def test_ratios_are_rival_over_ours(rows: dict[str, Row]) -> None:
