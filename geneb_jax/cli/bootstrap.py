@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geneb_jax.cli.options import resample_options, split_list
+from geneb_jax.cli.options import resample_options, split_list, suite_options
 from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @resample_options(sources=("rows", "draws", "both", "tasks"))
+@suite_options(required=False, made="run", tasks=False)
 @click.option("--method", type=click.Choice(("bca", "percentile", "basic")), default="bca", show_default=True,
               help="Kind of interval.")  # fmt: skip
 @click.option("--scope", "scopes", default="macro,micro,category", show_default=True, metavar="LIST",

@@ -11,13 +11,14 @@ import click
 
 from geneb_jax.cli.beside_board import beside_the_board
 from geneb_jax.cli.bootstrap import check_scopes
-from geneb_jax.cli.options import resample_options
+from geneb_jax.cli.options import resample_options, suite_options
 from geneb_jax.errors import ExitCode
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @resample_options(sources=("rows", "draws", "both"))
+@suite_options(required=False, made="run", tasks=False)
 @click.option("--scope", "scopes", default="macro", show_default=True, metavar="LIST",
               help="Which rankings: macro, micro, category, task.")  # fmt: skip
 @click.option("--pairs", is_flag=True, help="Show every pair with its p-values, not the distance from the best alone.")

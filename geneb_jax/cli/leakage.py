@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from geneb_jax.cli.options import split_list, suite_options
-from geneb_jax.errors import ExitCode, MissingDataError, RunError, UsageError
+from geneb_jax.cli.options import resample_options, split_list, suite_options
+from geneb_jax.cli.resampling import open_samples
+from geneb_jax.cli.sequences import load_task, suite_behind
+from geneb_jax.errors import ExitCode, MissingDataError, RunError
 
 if TYPE_CHECKING:
-    from geneb_jax.run import Run
-    from geneb_jax.task import Task
     from geneb_jax.task.near import Leaks
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@suite_options(required=False)
+@suite_options(required=False, made="run")
 @click.option("--near/--no-near", default=True, show_default=True,
               help="Also near-duplicates: 80% of a test sequence's 12-letter words, on either strand, in one of train.",
               )  # fmt: skip
-@click.option("--regimes", metavar="LIST", help="Only these, such as full,10shot. Default: all.")
-@click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc", show_default=True,
-              help="Which score.")  # fmt: skip
+@resample_options(sources=("rows", "draws", "both"), resamples=2_000)
 @click.option("--write-groups", type=click.Path(path_type=Path), metavar="CSV",
-              help="Also write which test rows repeat one another, for --groups of `geneb bootstrap` and `compare`.",
+              help="Also write which test rows repeat one another, as --groups CSV reads them.",
               )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -37,33 +35,24 @@ def command(
     data: Path | None,
     patterns: tuple[str, ...],
     near: bool,
-    regimes: str | None,
-    metric: str,
     write_groups: Path | None,
     as_json: bool,
+    **resampling: Any,
 ) -> int:
     """Count the test rows of RUN's tasks that also stand in their training rows, and score the others alone.
 
     It reads the sequences of the suite (by default the run's, if it is built in) and the predictions that the run
-    keeps; nothing is fitted again. Exit status: 4 when the data of some task are not at hand.
+    keeps; nothing is fitted again. The change of a score has an interval, from resamples of both scores together. Exit
+    status: 4 when the data of some task are not at hand.
     """
     from geneb_jax.report.leakage import print_leaks
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.run import Run
     from geneb_jax.stats.leakage import rescored
-    from geneb_jax.stats.samples import task_samples
-    from geneb_jax.task import BUILT_IN, load_suite
-    from geneb_jax.task.control import split_name
     from geneb_jax.task.near import leaked_rows
 
     opened = Run.open(run)
-    name = suite_name or opened.meta.suite.name
-    if suite_name is None and split_name(name)[0] not in BUILT_IN:
-        raise UsageError(
-            f"the run's suite {name!r} is not built in, so its sequences are not known",
-            cure="name its folder or .toml file with --suite",
-        )
-    suite = load_suite(name, data=data)
+    suite = suite_behind(opened, suite_name, data)
     chosen = suite.select(split_list(patterns))
     tasks = [task for task in chosen.ids if task in opened.meta.tasks]
     if not tasks:
@@ -73,11 +62,10 @@ def command(
     absent: dict[str, MissingDataError] = {}
     for task_id in tasks:
         try:
-            task = suite.load(task_id)
+            task = load_task(opened, suite, task_id)
         except MissingDataError as error:
             absent[task_id] = error
             continue
-        _require_same(opened, task)
         leaks[task_id] = leaked_rows(task.train.sequences, task.test.sequences, near=near)
         if write_groups is not None:
             from geneb_jax.task.groups import duplicate_groups
@@ -88,19 +76,23 @@ def command(
     if write_groups is not None:
         lines = [f"{task},{row},{group}" for task, of in groups.items() for row, group in enumerate(of)]
         write_groups.write_text("\n".join(["task,row,group", *lines]) + "\n")
-    samples = task_samples([opened], regimes=split_list(regimes) if regimes else None)
-    scores = rescored(samples, {task: found.any for task, found in leaks.items()}, metric=metric)  # type: ignore[arg-type]
+    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    samples, done = open_samples(
+        [opened], {**resampling, "suite_name": suite_name, "data": data}, quiet=as_json
+    )  # fmt: skip
+    with done as tick:
+        scores = rescored(samples, {task: found.any for task, found in leaks.items()}, done=tick, **settings)
     counts = {task: _counts(found) for task, found in leaks.items()}
     if as_json:
         reasons = {task: missing.what for task, missing in absent.items()}
-        listing = {"metric": metric, "near": near, "tasks": counts, "absent": reasons}
+        listing = {**settings, "near": near, "tasks": counts, "absent": reasons}
         listing["scores"] = [asdict(s) for s in scores]
         click.echo(json.dumps({"geneb_type": "leakage", "geneb_version": 1, **listing}, indent=2))
     else:
         to = console()
-        to.print(METRIC_LINES[metric])
+        to.print(METRIC_LINES[resampling["metric"]])
         to.print()
-        print_leaks(counts, scores, {i.id: i.label for i in suite.tasks}, to, near=near)
+        print_leaks(counts, scores, {i.id: i.label for i in suite.tasks}, to, near=near, level=resampling["level"])
         for task_id, missing in absent.items():
             click.echo(f"not looked at: {task_id}: {missing.what}", err=True)
     return int(ExitCode.SOME_FAILED if absent else ExitCode.DONE)
@@ -109,14 +101,3 @@ def command(
 def _counts(found: Leaks) -> dict[str, int]:
     kinds = {"same": found.exact, "mirror": found.opposite, "near": found.near, "leaked": found.any}
     return {"rows": len(found.exact), **{kind: int(rows.sum()) for kind, rows in kinds.items()}}
-
-
-def _require_same(run: Run, task: Task) -> None:
-    known = run.meta.tasks[task.id]
-    for name, digest in (("train", known.train_digest), ("test", known.test_digest)):
-        if digest and task.splits[name].digest != digest:
-            raise RunError(
-                f"the {name} rows at hand are not those that the run was made from",
-                where=f"task {task.id}",
-                cure="name the data of the run with --suite or --data",
-            )

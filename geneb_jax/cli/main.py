@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "store": ("geneb_jax.cli.store", "Show, merge, copy, export and import stores of embeddings."),
     "bootstrap": ("geneb_jax.cli.bootstrap", "Intervals for the scores of runs, without fitting again."),
     "compare": ("geneb_jax.cli.compare", "Which differences between encoders are real: ranks, ties, p-values."),
+    "curves": ("geneb_jax.cli.curves", "Scores by labelled rows, and how many draws a ranking needs."),
+    "analyse": ("geneb_jax.cli.analyse", "The paper's analyses, on the official board or on runs: size, wins, pairs."),
     "leakage": ("geneb_jax.cli.leakage", "Test rows that also stand in train, and scores without them."),
     "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store; --repair mends it."),
     "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),

@@ -21,67 +21,98 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def suite_options(*, required: bool) -> Callable[[_Command], _Command]:
-    """``--suite``, ``--data``, ``--tasks``."""
+def together(options: Sequence[Callable[[Any], Any]]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator; the help lists them in this order."""
 
     def decorate(function: _Command) -> _Command:
-        for option in reversed(
-            [
-                click.option("--suite", "suite_name", required=required, metavar="SUITE",
-                             help="geneb, quickstart, a folder in the official layout, or a .toml file."
-                             + ("" if required else " Default: the suite that the store was made from.")),
-                click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
-                             help="Local GENEB files: DIR/tasks/<task_id>/{train,test}.csv. "
-                             "Default: the folder in GENEB_DATA."),
-                click.option("--tasks", "patterns", multiple=True, metavar="GLOB",
-                             help="Only tasks whose id matches, such as '*prom*'; repeat it or use commas."),
-            ]
-        ):  # fmt: skip
+        for option in reversed(options):
             function = option(function)
         return function
 
     return decorate
 
 
-def probe_options(function: _Command) -> _Command:
-    """Everything that says which probes are fitted, and how."""
-    for option in reversed(
+task_filter = click.option(
+    "--tasks", "patterns", multiple=True, metavar="GLOB",
+    help="Only tasks whose id matches, such as '*prom*'; repeat it or use commas.",
+)  # fmt: skip
+
+
+def suite_options(*, required: bool, made: str = "store", tasks: bool = True) -> Callable[[_Command], _Command]:
+    """``--suite``, ``--data`` and, if wanted, ``--tasks``; `made` is what the suite was made into."""
+    return together(
         [
-            click.option("--regimes", default="full,10shot,1shot", show_default=True, metavar="LIST",
-                         help="How many training rows a probe sees: full, or <k>shot per class."),
-            click.option("--draws", type=int, metavar="N",
-                         help="Random draws per few-shot regime. The first five are GENEB's; full data, where nothing "
-                         "is random, are then fitted and recorded once. Default: GENEB's five."),
-            click.option("--seeds", metavar="LIST",
-                         help="Seeds of the few-shot draws, instead of --draws. Default: GENEB's 13,17,42,123,997."),
-            click.option("--key", type=int, default=0, show_default=True, metavar="INT",
-                         help="What seeds beyond GENEB's, and the rows held out by --C auto, are derived from."),
-            click.option("--probe", "heads", default="logistic", show_default=True, metavar="LIST",
-                         help="Probe types: logistic, ridge, svm, lda, centroid, knn, gnb, mlp. Settings follow after "
-                         "colons, as in knn:k=1:metric=cosine or lda:shrinkage=0.5 (docs/probes.md)."),
-            click.option("--C", "penalties", metavar="LIST", show_default="1.0",
-                         help="Inverse penalty of logistic, svm and ridge, scikit-learn's C; several values are fitted "
-                         "together. auto, for logistic: chosen "
-                         "from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, never on test; "
-                         "auto:0.1,1,10 chooses from these."),
-            click.option("--standardize", is_flag=True,
-                         help="Scale features to unit variance first (GENEB does not)."),
-            click.option("--balanced", is_flag=True, help="Weight classes equally (GENEB does not)."),
-            click.option("--no-intercept", is_flag=True, help="Fit no intercept (GENEB does)."),
-            click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
-                         help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
-                         "sklearn-optimum: scikit-learn, run to the optimum."),
-            click.option("--solver", type=click.Choice(SOLVERS), default="auto", show_default=True,
-                         help="auto: the quicker by a cost model of rows, width, classes and device. newton: exact "
-                         "steps. newton-cg: iterative steps. The optimum is the same; run.json says which it was."),
-            click.option("--x64", is_flag=True, help="Fit in float64; the default is float32."),
-            click.option("--memory-budget", metavar="SIZE",
-                         help="Memory that fitting may take, such as 8GiB or 500MB; embeddings that need more are read "
-                         "in blocks, with the same answer. Default: half of what is available."),
+            click.option("--suite", "suite_name", required=required, metavar="SUITE",
+                         help="geneb, quickstart, a folder in the official layout, or a .toml file."
+                         + ("" if required else f" Default: the suite that the {made} was made from.")),
+            click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+                         help="Local GENEB files: DIR/tasks/<task_id>/{train,test}.csv. "
+                         "Default: the folder in GENEB_DATA."),
+            *([task_filter] if tasks else []),
         ]
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    )  # fmt: skip
+
+
+regime_option = click.option(
+    "--regimes", default="full,10shot,1shot", show_default=True, metavar="LIST",
+    help="How many training rows a probe sees: full, or <k>shot per class.",
+)  # fmt: skip
+
+draw_options = together(
+    [
+        click.option("--draws", type=int, metavar="N",
+                     help="Random draws per few-shot regime. The first five are GENEB's; full data, where nothing "
+                     "is random, are then fitted and recorded once. Default: GENEB's five."),
+        click.option("--seeds", metavar="LIST",
+                     help="Seeds of the few-shot draws, instead of --draws. Default: GENEB's 13,17,42,123,997."),
+        click.option("--key", type=int, default=0, show_default=True, metavar="INT",
+                     help="What seeds beyond GENEB's, and the rows held out by --C auto, are derived from."),
+    ]
+)  # fmt: skip
+"""Which few-shot draws."""
+
+head_options = together(
+    [
+        click.option("--probe", "heads", default="logistic", show_default=True, metavar="LIST",
+                     help="Probe types: logistic, ridge, svm, lda, centroid, knn, gnb, mlp. Settings follow after "
+                     "colons, as in knn:k=1:metric=cosine or lda:shrinkage=0.5 (docs/probes.md)."),
+        click.option("--C", "penalties", metavar="LIST", show_default="1.0",
+                     help="Inverse penalty of logistic, svm and ridge, scikit-learn's C; several values are fitted "
+                     "together. auto, for logistic: chosen "
+                     "from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, never on test; "
+                     "auto:0.1,1,10 chooses from these."),
+    ]
+)  # fmt: skip
+"""Types of probe and their penalties."""
+
+variant_options = together(
+    [
+        click.option("--standardize", is_flag=True,
+                     help="Scale features to unit variance first (GENEB does not)."),
+        click.option("--balanced", is_flag=True, help="Weight classes equally (GENEB does not)."),
+        click.option("--no-intercept", is_flag=True, help="Fit no intercept (GENEB does)."),
+    ]
+)  # fmt: skip
+"""What GENEB does otherwise."""
+
+engine_options = together(
+    [
+        click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
+                     help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
+                     "sklearn-optimum: scikit-learn, run to the optimum."),
+        click.option("--solver", type=click.Choice(SOLVERS), default="auto", show_default=True,
+                     help="auto: the quicker by a cost model of rows, width, classes and device. newton: exact "
+                     "steps. newton-cg: iterative steps. The optimum is the same; run.json says which it was."),
+        click.option("--x64", is_flag=True, help="Fit in float64; the default is float32."),
+        click.option("--memory-budget", metavar="SIZE",
+                     help="Memory that fitting may take, such as 8GiB or 500MB; embeddings that need more are read "
+                     "in blocks, with the same answer. Default: half of what is available."),
+    ]
+)  # fmt: skip
+"""How probes are solved."""
+
+probe_options = together([regime_option, draw_options, head_options, variant_options, engine_options])
+"""Everything that says which probes are fitted, and how."""
 
 
 def split_list(text: str | Sequence[str]) -> list[str]:
@@ -263,28 +294,28 @@ def conclude(run: Run, *, as_json: bool) -> int:
     return int(ExitCode.SOME_FAILED if run.has_faults else ExitCode.DONE)
 
 
-def resample_options(*, sources: Sequence[str]) -> Callable[[_Command], _Command]:
-    """``--source``, ``--regimes``, ``--metric``, ``--level``, ``--resamples``, ``--seed``, ``--groups``."""
+regime_filter = click.option("--regimes", metavar="LIST", help="Only these, such as full,10shot. Default: all.")
 
-    def decorate(function: _Command) -> _Command:
-        for option in reversed(
-            [
-                click.option("--source", type=click.Choice(sources), default="rows", show_default=True,
-                             help="What is drawn anew: " + ", ".join(sources) + "."),
-                click.option("--regimes", metavar="LIST", help="Only these, such as full,10shot. Default: all."),
-                click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
-                             show_default=True, help="Which score."),
-                click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95,
-                             show_default=True, help="Of the intervals."),
-                click.option("--resamples", type=click.IntRange(min=100), default=10_000, show_default=True,
-                             help="How many."),
-                click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                             help="Of the resamples; the same seed repeats them."),
-                click.option("--groups", type=click.Path(path_type=Path), metavar="CSV",
-                             help="Rows that belong together are drawn together: columns task,row,group."),
-            ]
-        ):  # fmt: skip
-            function = option(function)
-        return function
 
-    return decorate
+def resample_options(
+    *, sources: Sequence[str], resamples: int = 10_000, regimes: bool = True
+) -> Callable[[_Command], _Command]:
+    """``--source``, ``--regimes`` if wanted, ``--metric``, ``--level``, ``--resamples``, ``--seed``, ``--groups``."""
+    return together(
+        [
+            click.option("--source", type=click.Choice(sources), default=sources[0], show_default=True,
+                         help="What is drawn anew: " + ", ".join(sources) + "."),
+            *([regime_filter] if regimes else []),
+            click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
+                         show_default=True, help="Which score."),
+            click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95,
+                         show_default=True, help="Of the intervals."),
+            click.option("--resamples", type=click.IntRange(min=100), default=resamples, show_default=True,
+                         help="How many."),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                         help="Of the resamples; the same seed repeats them."),
+            click.option("--groups", type=click.Path(path_type=Path), metavar="RULE|CSV",
+                         help="Test rows that belong together are drawn together: duplicates (equal sequences), near "
+                         "(also near-duplicates and opposite strands), or a CSV with the columns task,row,group."),
+        ]
+    )  # fmt: skip

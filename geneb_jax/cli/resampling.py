@@ -11,6 +11,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyInt
 from geneb_jax.cli.options import split_list
+from geneb_jax.cli.sequences import RULES, groups_by_rule
 from geneb_jax.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def open_samples(
     from geneb_jax.stats.samples import task_samples, tasks_of
 
     regimes = split_list(resampling["regimes"]) if resampling["regimes"] else None
-    groups = read_groups(resampling["groups"]) if resampling["groups"] else None
+    groups = None
+    if str(resampling["groups"]) in RULES:
+        groups = groups_by_rule(runs, str(resampling["groups"]), resampling.get("suite_name"), resampling.get("data"))
+    elif resampling["groups"]:
+        groups = read_groups(resampling["groups"])
     return task_samples(runs, regimes=regimes, groups=groups), _progress(len(tasks_of(runs)), quiet)
 
 

@@ -126,7 +126,8 @@ def _reach(found: Reach) -> str:
         return f"≤{found.fewest:,}" if shots <= found.fewest else f"{shots:.0f}" if shots >= 9.5 else f"{shots:.1f}"
 
     star = "*" if found.shots is None and found.full else ""
-    return f"{words(found.shots)}{star} ({words(found.low)} to {words(found.high)})"
+    ends = "" if found.low is None else f" ({words(found.low)} to {words(found.high)})"
+    return f"{words(found.shots)}{star}{ends}"
 
 
 def _agreement(found: Agreement | None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from geneb_jax.report.layout import Column, packed
+from geneb_jax.report.layout import Column, once, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.leakage import Rescored
 
@@ -19,6 +19,7 @@ def print_leaks(
     to: Console,
     *,
     near: bool,
+    level: float,
 ) -> None:
     """Counts per task and kind of leak, then scores with and without the leaked rows."""
     leaky = [task for task, found in counts.items() if found["leaked"]]
@@ -45,13 +46,14 @@ def print_leaks(
     regimes, tasks = (list(dict.fromkeys(names)) for names in zip(*((s.regime, s.task) for s in shown), strict=True))
     shown.sort(key=lambda s: (tasks.index(s.task), regimes.index(s.regime)))  # macro comes last in the scores
     heads = [labels.get(s.task, s.task) for s in shown]
-    left = [Column("task", [head if i == 0 or heads[i - 1] != head else "" for i, head in enumerate(heads)])]
+    left = [Column("task", once(heads))]
     left += [Column("regime", [s.regime for s in shown])] if several else []
     left.append(Column("encoder", [series_name(s.series, among) for s in shown]))
     columns = [
         Column("score", [f"{s.score:.3f}" for s in shown]),
         Column("without", ["–" if s.without is None else f"{s.without:.3f}" for s in shown]),
-        Column("change", ["–" if s.without is None else f"{s.without - s.score:+.3f}" for s in shown]),
+        Column("change", [_change(s) for s in shown]),
+        Column(f"{level:.0%} interval", [_ends(s) for s in shown]),
         Column("left", [f"{s.num_kept:,}" for s in shown]),
     ]
     to.print()
@@ -62,3 +64,11 @@ def print_leaks(
     notes += ["–: these are of one class"] if any(s.without is None for s in shown) else []
     notes += ["macro: over the tasks that have both scores"] if any(s.task == "macro" for s in shown) else []
     to.print("; ".join(notes) + ".", style="dim")
+
+
+def _change(found: Rescored) -> str:
+    return "–" if found.without is None else f"{found.without - found.score:+.3f}"
+
+
+def _ends(found: Rescored) -> str:
+    return "–" if found.low is None or found.high is None else f"{found.low:+.3f} to {found.high:+.3f}"

@@ -201,5 +201,6 @@ def _numbered(task: str, groups: NumpyInt | None, m: int) -> NumpyInt | None:
             where=f"task {task}",
             cure="give one group per test row, in the order of the test file",
         )
-    _, numbers = np.unique(groups, return_inverse=True)
-    return None if numbers.max() == m - 1 else numbers
+    _, first, of = np.unique(groups, return_index=True, return_inverse=True)
+    # in the order of first rows, so that resamples do not depend on what the groups are called
+    return None if len(first) == m else first.argsort().argsort()[of]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.stats import kendalltau, rankdata
 from sklearn.metrics import matthews_corrcoef
 
+from geneb_jax.cli.curves import command
+from geneb_jax.run import Run
+from geneb_jax.run.whole import embed_and_probe
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.curves import crossing, learning_curves
 from geneb_jax.stats.samples import TaskSample, Unit
 from geneb_jax.stats.stability import Agreement, enough_draws, ranking_agreement
 from geneb_jax.stats.uncertainty import score_intervals
+from geneb_jax.task import load_suite
+from tests.run.helpers import sequence, write_csv
 
 DRAWS = 6
 
@@ -125,3 +133,31 @@ def test_enough_draws_are_those_from_which_on_the_chance_holds() -> None:
     (found,) = enough_draws(rows)
     assert (found.best, found.order, found.most) == (5, None, 10)
     assert enough_draws(rows, 0.8)[0].order == 5
+
+
+def test_geneb_curves_reads_a_run_with_several_numbers_of_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 40)):
+        rows = [(sequence(i % 2, rng, 60), i % 2) for i in range(count)]
+        write_csv(tmp_path / "suite" / "tasks" / "words" / f"{split}.csv", rows)
+    encoders, regimes = ["kmer:2", "composition"], ("full", "4shot", "1shot")
+    embed_and_probe(
+        encoders, load_suite(tmp_path / "suite"), tmp_path / "run", regimes=regimes, draws=4, progress=False
+    )  # fmt: skip
+    arguments = [str(tmp_path / "run"), "--resamples", "200", "--reach", "-1,2", "--scope", "macro,task"]
+    found = json.loads(CliRunner().invoke(command, [*arguments, "--json"], standalone_mode=False).output)
+    points = {(p["score"]["scope"], p["score"]["series"]["encoder"], p["shots"]): p for p in found["points"]}
+    run = Run.open(tmp_path / "run").records.to_pylist()
+    for encoder in encoders:
+        for shots, regime in ((1, "1shot"), (4, "4shot"), (None, "full")):
+            own = [row["mcc"] for row in run if (row["encoder"], row["regime"]) == (encoder, regime)]
+            assert points["macro", encoder, shots]["score"]["estimate"] == pytest.approx(np.mean(own))
+            assert points["task", encoder, shots]["num_draws"] == len(own)
+    assert {(r["target"], r["shots"]) for r in found["reaches"]} == {(-1, 1), (2, None)}
+    assert {(a["regime"], a["draws"], a["others"]) for a in found["agreements"]} == {
+        (regime, d, 4 - d) for regime in ("1shot", "4shot") for d in (1, 2)
+    }
+    shown = CliRunner().invoke(command, arguments, standalone_mode=False).output
+    assert f"{points['macro', 'kmer:2', 4]['score']['estimate']:.3f}" in shown
+    assert "Kendall's tau" in shown
+    assert ">4" in shown

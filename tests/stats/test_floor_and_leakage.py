@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import matthews_corrcoef
 
+from geneb_jax.cli.bootstrap import command as bootstrap
 from geneb_jax.cli.leakage import command
 from geneb_jax.cli.resampling import read_groups
 from geneb_jax.errors import RunError
@@ -67,7 +68,7 @@ def test_scores_without_leaked_rows_are_sklearns_on_the_rows_that_are_left() -> 
     samples = [task({one: 0.8, two: 0.4}, k=3), task({one: 0.5, two: 0.7}, name="u", seed=3), task({one: 1}, name="v")]
     rng = np.random.default_rng(0)
     leaked = {"t": rng.random(300) < 0.3, "u": samples[1].truth == 1}
-    found = {(r.task, r.series): r for r in rescored(samples, leaked)}
+    found = {(r.task, r.series): r for r in rescored(samples, leaked, resamples=200)}
     for i, who in enumerate((one, two)):
         keep = ~leaked["t"]
         row = found["t", who]
@@ -79,8 +80,28 @@ def test_scores_without_leaked_rows_are_sklearns_on_the_rows_that_are_left() -> 
         assert found["u", who].without is None
         assert found["macro", who].without == row.without
     assert not any(name == "v" for name, _ in found)
+    assert (found["u", one].low, found["u", one].high) == (None, None)
     with pytest.raises(RunError, match="leaks for 3 rows"):
         without_rows(samples[0], np.zeros(3, bool))
+
+
+def test_the_change_of_a_score_is_resampled_together_with_it() -> None:
+    one = series("one")
+    sample, leaked = task({one: 0.6}, m=200), np.arange(200) < 60
+    (row, _) = rescored([sample], {"t": leaked}, resamples=4000)
+    rng = np.random.default_rng(0)
+    changes = []
+    for _ in range(1500):
+        rows = rng.integers(0, 200, 200)
+        kept = rows[~leaked[rows]]
+        # of two classes MCC is Pearson's correlation
+        both = [np.corrcoef(sample.truth[own], sample.predicted[0, own])[0, 1] for own in (rows, kept)]
+        changes.append(both[1] - both[0])
+    low, high = np.quantile(changes, [0.025, 0.975])
+    assert (row.low, row.high) == (pytest.approx(low, abs=0.012), pytest.approx(high, abs=0.012))
+    # where nothing leaks nothing changes, in any resample
+    (row, macro) = rescored([sample], {"t": np.zeros(200, bool)}, resamples=100)
+    assert (row.low, row.high, macro.low, macro.high) == (0, 0, 0, 0)
 
 
 def test_geneb_leakage_finds_planted_leaks_and_writes_groups(tmp_path: Path) -> None:
@@ -103,9 +124,19 @@ def test_geneb_leakage_finds_planted_leaks_and_writes_groups(tmp_path: Path) -> 
     assert held is not None
     row = found["scores"][0]
     assert row["without"] == pytest.approx(matthews_corrcoef(held.true[4:], held.predicted[4:]), abs=1e-12)
+    assert row["low"] <= row["without"] - row["score"] <= row["high"]
     numbers = read_groups(groups)["words"]
     assert numbers[2] == numbers[3]
     assert len(set(numbers.tolist())) == 29
+    # the rules of --groups are those groups, with no file between
+    by = {
+        rule: json.loads(
+            CliRunner().invoke(bootstrap, [*arguments, "--groups", str(rule)], standalone_mode=False).output
+        )[0]
+        for rule in (groups, "near", "duplicates")
+    }
+    assert by["near"] == by[groups]
+    assert (by["near"]["num_rows"], by["duplicates"]["num_rows"]) == (29, 30)
     plain = json.loads(CliRunner().invoke(command, [*arguments, "--no-near"], standalone_mode=False).output)
     assert plain["tasks"]["words"]["leaked"] == 2
     # other data under the same name are refused
