@@ -23,7 +23,7 @@ def spearman(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
 
     NaN where one side is constant or holds a NaN.
     """
-    return _cosine(*(one - one.mean(axis=-1, keepdims=True) for one in (ranks(a), ranks(b))))
+    return correlation(rank_profile(a), rank_profile(b))
 
 
 def kendall(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
@@ -31,43 +31,65 @@ def kendall(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
 
     NaN where one side is constant or holds a NaN.
     """
-    return _cosine(*(_orders(np.asarray(one, np.float64)) for one in (a, b)))
+    return correlation(order_profile(a), order_profile(b))
+
+
+def rank_profile(values: NumpyFloat) -> NumpyFloat:
+    """Of scores (..., n) the vectors (..., n) of length 1 whose `correlation` is Spearman's; NaN where constant."""
+    places = ranks(values)
+    return _unit(places - places.mean(axis=-1, keepdims=True))
+
+
+def order_profile(values: NumpyFloat) -> NumpyFloat:
+    """Of scores (..., n) the vectors (..., n(n-1)/2) of length 1 whose `correlation` is Kendall's tau-b.
+
+    Every pair's entry has the sign of its difference. NaN where all scores are equal.
+    """
+    values = np.asarray(values, np.float64)
+    i, j = np.triu_indices(values.shape[-1], 1)
+    return _unit(np.sign(values[..., i] - values[..., j]))
+
+
+def correlation(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
+    """The correlation (...) of two profiles (..., p) of one kind."""
+    found: NumpyFloat = (a * b).sum(axis=-1)
+    return found
 
 
 def top_overlap(a: NumpyFloat, b: NumpyFloat, top: int) -> NumpyFloat:
     """Share (...) of the `top` best of scores (..., n) that are among the `top` best of both.
 
-    Where equal scores stand across the border, the places left are shared equally among them.
+    Where equal scores stand across the border, the places left are shared equally among them. Raises UsageError.
+    """
+    return shared_places(membership(a, top), membership(b, top))
+
+
+def shared_places(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
+    """Share (...) of the places that two memberships (..., n) have in common."""
+    found: NumpyFloat = np.minimum(a, b).sum(axis=-1) / a.sum(axis=-1)
+    return found
+
+
+def membership(values: NumpyFloat, top: int) -> NumpyFloat:
+    """Whether each of scores (..., n) is among the `top` best: 1, 0, or if tied across the border a share of a place.
 
     Raises:
         UsageError: there are not `top` scores.
     """
-    n = np.shape(a)[-1]
-    if not 1 <= top <= n:
-        raise UsageError(f"the best {top} of {n} cannot be taken", cure=f"take from 1 to {n}")
-    found: NumpyFloat = np.minimum(_membership(a, top), _membership(b, top)).sum(axis=-1) / top
-    return found
-
-
-def _cosine(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
-    """Σ ab / √(Σ a² Σ b²) over the last axis; NaN where a side is all zeros."""
-    size = (a**2).sum(axis=-1) * (b**2).sum(axis=-1)
-    found: NumpyFloat = np.where(size == 0, np.nan, (a * b).sum(axis=-1) / np.sqrt(np.where(size == 0, 1, size)))
-    return found
-
-
-def _orders(values: NumpyFloat) -> NumpyFloat:
-    """Of every pair (..., n(n-1)/2): 1 where the first is larger, -1 where the second is, 0 for a tie."""
-    i, j = np.triu_indices(values.shape[-1], 1)
-    found: NumpyFloat = np.sign(values[..., i] - values[..., j])
-    return found
-
-
-def _membership(values: NumpyFloat, top: int) -> NumpyFloat:
-    """Whether each (..., n) is among the `top` best: 1, 0, or for those tied across the border a share of a place."""
     values = np.asarray(values, np.float64)
+    if not 1 <= top <= values.shape[-1]:
+        raise UsageError(
+            f"the best {top} of {values.shape[-1]} cannot be taken", cure=f"take from 1 to {values.shape[-1]}"
+        )
     others = values[..., None, :]
     ahead = (others > values[..., None]).sum(axis=-1)
     equal = np.maximum((others == values[..., None]).sum(axis=-1), 1)
     found: NumpyFloat = np.clip((top - ahead) / equal, 0, 1)
+    return found
+
+
+def _unit(vectors: NumpyFloat) -> NumpyFloat:
+    """Vectors (..., p) divided by their length; NaN where it is 0."""
+    length = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
+    found: NumpyFloat = vectors / np.where(length == 0, np.nan, length)
     return found
