@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"errors", "axes"},
     "run": NUMERICS | DATA | GROUND,
     "stats": {"metric", "probe", "run", "status", "errors", "axes", "geneb_kernels", "published"},
-    "report": {"stats", "run", "status"},
+    "report": {"stats", "run", "status", "published", "errors"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published"},
 }
 # heavy package -> modules that are only reached when it is needed, and may import it at their top

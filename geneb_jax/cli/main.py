@@ -25,7 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("geneb_jax.cli.compare", "Which differences between encoders are real: ranks, ties, p-values."),
     "curves": ("geneb_jax.cli.curves", "Scores by labelled rows, and how many draws a ranking needs."),
     "analyse": ("geneb_jax.cli.analyse", "The paper's analyses, on the official board or on runs: size, wins, pairs."),
+    "recommend": ("geneb_jax.cli.recommend", "Which models to try for a kind of task and a number of labels."),
     "leakage": ("geneb_jax.cli.leakage", "Test rows that also stand in train, and scores without them."),
+    "report": ("geneb_jax.cli.report", "One HTML file, tables and figures, of runs and the official board."),
     "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store; --repair mends it."),
     "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),
 }

@@ -36,7 +36,7 @@ METRIC_LINES: Final[Mapping[str, str]] = {
 }
 WIDTH_WHEN_PIPED: Final = 100
 _FEW_TASKS = 24
-_DEFAULT_C: Final = "§"
+DEFAULT_C: Final = "§"
 """The sign behind scores of probes whose C could not be chosen on held-out rows."""
 
 
@@ -259,7 +259,7 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     present = [c for c in categories if any(c in a.categories for a in rows)]
     # over a single category all means are the same number
     single = len(present) < 2
-    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, _marks(a)) for a in rows])]
+    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, marks_of(a)) for a in rows])]
     if not single:
         columns.append(Column("micro", [value(a.micro, a.micro_std) for a in rows]))
     if regime != "full":
@@ -311,7 +311,7 @@ def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Tab
     columns = []
     for series in board.series:
         scores = [found.get((series, regime, task)) for task, regime in rows]
-        cells = ["–" if s is None else value(s.mean, s.std, s.marks + _DEFAULT_C * bool(s.num_default)) for s in scores]
+        cells = ["–" if s is None else value(s.mean, s.std, marks_of(s)) for s in scores]
         # options of an encoder on a line of their own: the scores below are narrow
         columns.append(Column(board.name(series).replace(",", ",\n"), cells))
     return packed(left, columns, width)
@@ -340,7 +340,7 @@ def _legend(board: Board) -> Iterator[str]:
     if default:
         used = dict.fromkeys(p["C_without_held_out"] for p in board.run.meta.settings.probes if p.get("C") == "auto")
         yield (
-            f"{_DEFAULT_C} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
+            f"{DEFAULT_C} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
             f"no C was chosen, C = {', '.join(f'{C:g}' for C in used)} was used."
         )
 
@@ -353,16 +353,19 @@ def _gain(a: Aggregate) -> str:
     return "–" if a.gain is None else "0" if a.gain == 0 else f"{a.gain:+.3f}"
 
 
-def _marks(a: Aggregate) -> str:
-    marks = "".join(dict.fromkeys(s.mark for s in sorted(a.statuses) if s.mark))
-    return marks + _DEFAULT_C * bool(a.num_default)
+def marks_of(found: Aggregate | TaskScore) -> str:
+    """The signs of every status that occurs, and of a C that could not be chosen."""
+    marks = "".join(dict.fromkeys(s.mark for s in sorted(found.statuses) if s.mark))
+    return marks + DEFAULT_C * bool(found.num_default)
 
 
 __all__ = [
+    "DEFAULT_C",
     "METRICS",
     "Board",
     "console",
     "failures",
+    "marks_of",
     "partial_lines",
     "print_report",
     "report_json",

@@ -1,0 +1,123 @@
+"""What `geneb report` and `geneb site` share: which scores are shown, and how their intervals are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geneb_jax.cli.boards import board_options
+from geneb_jax.cli.options import resample_options
+from geneb_jax.errors import DataError, MissingDataError, UsageError
+
+if TYPE_CHECKING:
+    from geneb_jax.report.web.content import Content
+    from geneb_jax.report.web.of_runs import Resampled
+    from geneb_jax.run import Run
+
+
+def content_options(function: Any) -> Any:
+    """``--published``, ``--sensitivity``, ``--audit``, ``--no-intervals``, and the options of resampling and sizes."""
+    options = [
+        click.option("--published", is_flag=True,
+                     help="Show the official board: alone, or with RUN… among its models, on shared tasks."),
+        click.option("--sensitivity", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+                     help="Also show this sensitivity.json of `geneb sensitivity`."),
+        click.option("--audit", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+                     help="Also show this audit, which `geneb tasks --audit --json` prints."),
+        click.option("--no-intervals", is_flag=True, help="Show points alone: resample nothing, test nothing."),
+        resample_options(sources=("rows", "draws", "both")),
+        board_options,
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def require_report_extra() -> None:
+    """Raise MissingDataError, naming the extra, where a package that pages need is not installed."""
+    absent = [name for name in ("altair", "jinja2", "vl_convert", "tabulate") if find_spec(name) is None]
+    if absent:
+        raise MissingDataError(
+            f"reports need packages that are not installed: {', '.join(absent)}",
+            cure="pip install 'geneb_jax[report]'",
+        )
+
+
+def make_content(
+    runs: Sequence[Run],
+    *,
+    published: bool,
+    sensitivity: Path | None,
+    audit: Path | None,
+    no_intervals: bool,
+    version: Any,
+    own_sizes: Sequence[str],
+    **resampling: Any,
+) -> Content:
+    """Gather what a report or a site shows, resampling the runs where that was not declined.
+
+    Raises:
+        UsageError: nothing to show, a metric that the board does not have, or runs that must not stand together.
+    """
+    from geneb_jax.cli.boards import parse_sizes, run_entries
+    from geneb_jax.report.web.gather import beside_content, board_content, runs_content
+
+    if not runs and not published:
+        raise UsageError("there is nothing to report", cure="name run directories, or add --published for the board")
+    if published and resampling["metric"] != "mcc":
+        raise UsageError("the published scores are MCC", cure="leave --metric or --published out")
+    study = read_document(sensitivity, "sensitivity")
+    if not runs:
+        return board_content(version, sensitivity=study)
+    entries = run_entries(runs, parse_sizes(own_sizes), version)
+    parts: dict[str, Any] = {
+        "resampled": None if no_intervals else _resample(runs, resampling, published=published),
+        "params": {series: entry.size for series, entry in entries.items() if entry.size is not None},
+        "audit": read_document(audit, "geneb.audit"),
+        "sensitivity": study,
+    }
+    if published:
+        return beside_content(runs, size_version=version, **parts)
+    return runs_content(runs, metric=resampling["metric"], **parts)
+
+
+def read_document(path: Path | None, kind: str) -> Mapping[str, Any] | None:
+    """A JSON file of this package, or None where none is named. Raises DataError where it is another one."""
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        named = found["geneb_type"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("this file cannot be read", where=str(path), cure=f"name a file of the type {kind}") from error
+    if named != kind:
+        raise DataError(f"this file is of the type {named!r}, not {kind!r}", where=str(path))
+    return dict(found)
+
+
+def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: bool) -> Resampled:
+    """Intervals of every score, and the comparison where there are several series."""
+    from geneb_jax.cli.resampling import open_samples
+    from geneb_jax.published import known_tasks
+    from geneb_jax.report.web.of_runs import Resampled
+    from geneb_jax.stats.compare import compare
+    from geneb_jax.stats.samples import tasks_of
+    from geneb_jax.stats.uncertainty import score_intervals
+
+    tasks = tasks_of(runs)
+    shown = set(known_tasks(tasks)) if published else set(tasks)
+    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    samples, done = open_samples(runs, resampling, quiet=False)
+    with done as tick:
+        scores = score_intervals((s for s in samples if s.task in shown), done=tick, **settings)
+    comparison = None
+    if not published and len({score.series for score in scores}) > 1:
+        samples, done = open_samples(runs, resampling, quiet=False)
+        with done as tick:
+            comparison = compare(samples, done=tick, **settings)
+    return Resampled(scores, comparison, *(resampling[name] for name in ("level", "resamples", "source")))

@@ -1,0 +1,90 @@
+"""The sentences of a report: what the data say, how it was found, what the signs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from geneb_jax.published import SizeVersion
+from geneb_jax.report.tables import DEFAULT_C
+from geneb_jax.report.uncertainty import MARKS
+from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
+from geneb_jax.report.web.of_runs import Resampled
+from geneb_jax.run.directory import Run
+from geneb_jax.status import Status
+
+NO_INTERVALS: Final = (
+    "No intervals",
+    "The board publishes means over five seeds without intervals or predictions, so its scores are points: no tie or "
+    "difference between two of its models can be tested from them.",
+)
+NOT_RESAMPLED: Final = (
+    "No intervals",
+    "Scores are points: nothing was resampled, so no tie or difference can be told.",
+)
+BESIDE: Final = (
+    "Side by side",
+    "The board was made with the stock scikit-learn harness, which stops before the optimum; scores of runs are optima "
+    "unless their engine is sklearn. Ranks count every line, ours and the board's, by its point.",
+)
+TIE_SIGN: Final = ("=", "not told from the best: the paired difference is not significant after Holm's correction")
+DEFAULT_C_SIGN: Final = (DEFAULT_C, "too few rows per class to hold any out: no C was chosen, a fixed one was used")
+
+
+def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Iterable[Entrant], level: float) -> str:
+    """Who leads in a regime by macro score, and who cannot be told from it, in one sentence."""
+    names = {e.key: e.name for e in entrants}
+    scored = sorted((c.value, key) for key, c in cells.items() if c.value is not None)
+    if not scored:
+        return f"With {regime_words(regime)} no encoder has a score."
+    value, best = scored[-1]
+    cell = cells[best]
+    start = f"With {regime_words(regime)}, {names[best]} has the highest macro {metric}, {value:.3f}"
+    if cell.low is not None and cell.high is not None:
+        start += f" ({level:.0%} interval {cell.low:.3f} to {cell.high:.3f})"
+    rest = [key for _, key in reversed(scored[:-1])]
+    if not rest:
+        return start + "."
+    if cell.tied is None:
+        followers = " and ".join(f"{names[key]} ({cells[key].value:.3f})" for key in rest[:2])
+        return f"{start}, before {followers}. Published scores are points, so nothing tells whether this order is real."
+    tied = [key for key in rest if cells[key].tied]
+    if not tied:
+        return f"{start}; each of the {len(rest)} others is worse, at {1 - level:.0%} after Holm's correction."
+    named = f" ({', '.join(names[key] for key in tied)})" if len(tied) < 4 else ""
+    return f"{start}; {len(tied)} of the {len(rest)} others cannot be told from it{named}."
+
+
+def method_lines(resampled: Resampled | None) -> tuple[tuple[str, str], ...]:
+    """How the intervals and ranks of runs were made."""
+    if resampled is None:
+        return (NOT_RESAMPLED,)
+    source = {"rows": "test rows", "draws": "few-shot draws", "both": "test rows and few-shot draws"}[resampled.source]
+    intervals = (
+        f"{resampled.level:.0%}, BCa bootstrap, {resampled.resamples:,} resamples of the {source}, the same for every "
+        "encoder. Nothing is fitted again."
+    )
+    if resampled.comparison is None:
+        return (("Intervals", intervals),)
+    ranks = (
+        f"The interval is that of the rank over the resamples. {TIE_SIGN[0]} marks encoders whose paired difference "
+        f"from the best is not significant at {1 - resampled.level:.0%} after Holm's correction."
+    )
+    return ("Intervals", intervals), ("Ranks", ranks)
+
+
+def size_line(version: SizeVersion) -> tuple[str, str]:
+    """Which of the two published sizes are shown."""
+    source = {"board": "the board as it stands today", "paper": "the first version of the paper"}[version]
+    return "Sizes", f"Those of published models are from {source}; the two sources differ for some models."
+
+
+def legend(run: Run, cells: Mapping[str, Mapping[Place, Mapping[str, Cell]]]) -> tuple[tuple[str, str], ...]:
+    """(sign, meaning) of every mark that occurs: how fits ended, what weakens an interval, ties."""
+    shown = [c for places in cells.values() for held in places.values() for c in held.values()]
+    marks = {sign for cell in shown for sign in cell.marks}
+    seen = set(run.records["status"].to_pylist())
+    found = [(s.mark, f"{s.label.replace('_', ' ')}: {s.sentence}") for s in Status if s.mark and s.label in seen]
+    found += [(sign, meaning) for sign, meaning in (*MARKS.values(), DEFAULT_C_SIGN) if sign in marks]
+    found += [TIE_SIGN] if any(cell.tied for cell in shown) else []
+    return tuple(found)
