@@ -40,7 +40,8 @@ class Section:
 def print_section(section: Section, to: Console) -> None:
     """Print the heading, the table in as many parts as the width asks for, and the notes."""
     to.print()
-    to.print(Text(section.title, style="bold"))
+    if section.title:
+        to.print(Text(section.title, style="bold"))
     if section.left[0].cells:
         for table in packed(section.left, section.columns, to.width):
             to.print(table)

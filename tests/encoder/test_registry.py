@@ -34,7 +34,7 @@ def test_its_facts_are_the_published_ones(shared_published):
         packaged = {row["model"]: row for row in csv.DictReader(stream)}
     assert list(packaged) == list(published)
     other = {(m, k) for m, row in packaged.items() for k in row if row[k] != published[m][k]}
-    assert other == {("splicebert-1024nt", "licence")}  # which the board does not state; see ATTRIBUTION.md
+    assert other == set()
 
 
 def registry_file():

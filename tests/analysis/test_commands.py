@@ -1,0 +1,105 @@
+"""`geneb analyse` and `geneb recommend` as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from geneb_jax.cli.main import main
+from geneb_jax.published import models, task_mcc, tasks
+from geneb_jax.run import Run
+from geneb_jax.stats.compare import compare
+from geneb_jax.stats.samples import task_samples
+
+FAST = ("--resamples", "200")
+
+
+@pytest.fixture
+def geneb(capsys):
+    """Run a command; returns its exit status and what it printed."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out + said.err
+
+    return call
+
+
+def test_the_board_is_analysed_without_a_run(geneb):
+    status, shown = geneb("analyse", "--sizes", "paper")
+    assert status == 0
+    for words in ("0.565", "without Evo-1-131k", "0.488", "13 tasks have a standard deviation", "30 pairs"):
+        assert words in shown
+    assert "survive" not in shown  # published points are not tested
+    status, shown = geneb("analyse", "--what", "scale,reversals", "--json")
+    found = json.loads(shown)
+    assert (found["scale"][0]["rho"]["low"], round(found["scale"][0]["rho"]["value"], 3)) == (None, 0.573)
+    assert found["reversals"]["num_models"] == 36
+    assert geneb("analyse", "--what", "scales")[1].count("did you mean scale") == 1
+    assert geneb("analyse", "--what", "graph")[0] == 2
+
+
+def test_runs_are_analysed_alone_and_beside_the_board(geneb, board_run: Run, tmp_path):
+    sizes = ("--size", "strong=1M", "--size", "middling=100M", "--size", "weak=50B")
+    status, shown = geneb("analyse", board_run.path, *sizes, *FAST)
+    assert status == 0
+    assert "survive" in shown
+    assert "pairs\nLeft out: no pair of the paper has both of its models here" in shown
+    edges = tmp_path / "edges.csv"
+    edges.write_text("model,baseline\nstrong (yours),GROVER\n")
+    status, shown = geneb("analyse", board_run.path, "--published", *sizes, *FAST, "--edges", edges)
+    assert status == 0
+    shown = " ".join(shown.split())  # however the lines are broken
+    assert "Partial suite: 4 of the board's 100 tasks, in 2 of its 13 categories" in shown
+    assert "No model of the board, or not by its registry entry: middling, strong, weak." in shown
+    assert "stop at" not in shown  # this run's engine is the stock harness
+    assert "strong (yours)" in shown
+    assert "1 of 903 pairs of models were ever compared" in shown
+    assert geneb("analyse", board_run.path, "--size", "nobody=1M")[0] == 3
+
+
+def test_three_models_for_splice_sites_with_ten_labels_each(geneb):
+    status, shown = geneb("recommend", "--category", "splice sites", "--regime", "10shot")
+    assert status == 0
+    assert shown.startswith("3 to try for Splice Sites at 10shot")
+    status, shown = geneb("recommend", "--category", "Splice Sites", "--regime", "10shot", "--json")
+    found = json.loads(shown)
+    own = [task.id for task in tasks() if task.category == "Splice Sites"]
+    x = np.array([[task_mcc("10shot")[model][task] for task in own] for model in models()])
+    rest = x - x.mean(axis=1, keepdims=True) - x.mean(axis=0) + x.mean()
+    margin = 1.96 * np.sqrt((rest**2).sum() / (40 * 6)) * np.sqrt(2 / 7)
+    assert found["margin"]["value"] == pytest.approx(margin)
+    mean = dict(zip(models(), x.mean(axis=1), strict=True))
+    within = [one["model"] for one in found["candidates"] if one["within"]]
+    assert set(within) == {model for model, value in mean.items() if value >= max(mean.values()) - margin}
+    assert within == sorted(within, key=lambda model: models()[model].params_board)
+    assert all(one["steps"][-1].startswith("geneb embed ") for one in found["candidates"])
+
+
+def test_limits_leave_out_what_is_not_stated(geneb):
+    limits = ("--max-params", "500M", "--max-memory", "2GB", "--licence", "permissive,cc-by-nc-4.0")
+    found = json.loads(geneb("recommend", *limits, "--json")[1])
+    held = {one["model"]: one for one in found["candidates"]}
+    for model, one in models().items():
+        fits = one.params_board <= 500e6 and one.params_board * 4 * 1.5 <= 2e9
+        allowed = one.licence is not None and "nc-sa" not in one.licence
+        assert (model in held) is (fits and allowed), model
+    assert found["left_out"]["GROVER"] == "licence not stated"
+    assert geneb("recommend", "--max-params", "1k")[0] == 2
+    # a category of one task borrows its margin from the others
+    assert json.loads(geneb("recommend", "--category", "Coding/NC", "--json")[1])["margin"]["source"] == "borrowed"
+
+
+def test_of_a_run_the_set_is_what_ties_with_the_best(geneb, board_run: Run):
+    found = json.loads(geneb("recommend", board_run.path, "--category", "splice sites", *FAST, "--json")[1])
+    by_compare = compare(task_samples([board_run]), resamples=200).ranks
+    tied = {r.series.encoder for r in by_compare if (r.name, r.regime) == ("Splice Sites", "full") and r.tied}
+    assert {one["model"] for one in found["candidates"] if one["within"]} == tied
+    assert found["margin"] is None
+    # a size that nobody stated meets no limit
+    status, shown = geneb("recommend", board_run.path, "--max-params", "1B", *FAST)
+    assert (status, "size not stated" in shown) == (2, True)
