@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: list, run, compare, profile, table."""
+"""``python -m benchmarks``: list, run, compare, profile, grid, table."""
 
 from __future__ import annotations
 
@@ -183,6 +183,37 @@ def profile_row(name: str, size: str, data: Path | None, out: Path) -> None:
     console = Console()
     context = Context(size=size, data=find_data(data))  # type: ignore[arg-type]
     profile_bench(context, bench, out, console)
+
+
+@app.command("grid")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of the whole grid's bytes to run; the rest is extrapolated, and said so.",
+)
+@click.option("--store", type=click.Path(path_type=Path), help="Folder to work in, where an interrupted run goes on.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file to write.")
+@click.option("--keep", is_flag=True, help="Keep the store and the run directory of all encoders.")
+@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option(
+    "--rivals", type=float, default=60.0, show_default=True, help="About how many seconds the rivals may take; 0: none."
+)
+def grid(scale: float, store: Path | None, out: Path | None, keep: bool, resamples: int, rivals: float) -> int:
+    """The whole board at its published size, or a part: 40 encoders × 100 tasks, from a store to intervals."""
+    from benchmarks.grid import run_grid
+    from benchmarks.grid.report import print_grid
+    from benchmarks.grid.result import dump_grid
+
+    console = Console()
+    with console.status("") as status:
+        result = run_grid(scale, folder=store, keep=keep, resamples=resamples, rival_seconds=rivals, say=status.update)
+    print_grid(console, result)
+    if out is not None:
+        dump_grid(result, out)
+        console.print(f"Written: {out.name}.")
+    return FAILED if result.faults else 0
 
 
 @app.command("table")
