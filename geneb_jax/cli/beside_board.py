@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
     from geneb_jax.run import Run
@@ -17,28 +17,26 @@ if TYPE_CHECKING:
 
 
 def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json: bool) -> int:
-    """Print each encoder's macro with its interval, and its place among the published models on the same tasks.
+    """Print each encoder's macro and categories with intervals, and their places among the published models there.
 
     Raises:
         UsageError: another metric than MCC was asked for, or no task of the runs is on the board.
     """
+    from geneb_jax.cli.boards import require_mcc
     from geneb_jax.cli.resampling import open_samples
     from geneb_jax.published import known_tasks
     from geneb_jax.report.tables import console
     from geneb_jax.report.uncertainty import print_places
-    from geneb_jax.stats.placing import places
+    from geneb_jax.stats.placing import no_common_task, places
+    from geneb_jax.stats.protocol import protocol_differences
     from geneb_jax.stats.samples import tasks_of
     from geneb_jax.stats.uncertainty import score_intervals
 
-    if resampling["metric"] != "mcc":
-        raise UsageError("the published scores are MCC", cure="leave --metric out")
+    require_mcc(resampling)
     categories = tasks_of(runs)
     shared = set(known_tasks(categories))
     if not shared:
-        raise UsageError(
-            "none of the tasks in these runs is on the official board",
-            cure="the board has the 100 tasks of the suite geneb: `geneb run … --suite geneb`",
-        )
+        raise no_common_task()
     samples, done = open_samples(runs, resampling, quiet=as_json)
     settings = {name: resampling[name] for name in ("source", "level", "resamples", "seed")}
     with done as tick:
@@ -48,8 +46,10 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
         if score.scope == "task":
             held.setdefault((score.series, score.regime), {})[score.name] = categories[score.name]
     found = places(scores, held)
+    protocol = protocol_differences(runs, shared)
     if as_json:
-        click.echo(json.dumps([asdict(place) for place in found], indent=2))
+        rows = [{**asdict(place), "behind": place.behind} for place in found]
+        click.echo(json.dumps({"places": rows, "protocol": protocol}, indent=2))
     else:
-        print_places(found, console(), level=resampling["level"])
+        print_places(found, protocol, console(), level=resampling["level"])
     return int(ExitCode.DONE)

@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from geneb_jax.published import models
 from geneb_jax.report.layout import Column, once, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
@@ -106,29 +107,43 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
         to.print(f"Left out, since not every encoder has them: {', '.join(tasks)}", style="yellow")
 
 
-def print_places(places: Sequence[Place], to: Console, *, level: float) -> None:
-    """Our macro scores among the published ones, one table per regime and set of tasks."""
+def print_places(places: Sequence[Place], protocol: Sequence[str], to: Console, *, level: float) -> None:
+    """Our macro and category scores among the published ones, and in what the protocols differ."""
     among = list(dict.fromkeys(place.series for place in places))
-    for regime, tasks in dict.fromkeys((place.regime, place.num_tasks) for place in places):
-        rows = sorted((p for p in places if (p.regime, p.num_tasks) == (regime, tasks)), key=lambda p: -p.estimate)
+    names = {one.model: one.display for one in models().values()}
+
+    def neighbour(one: tuple[str, float] | None) -> str:
+        return "–" if one is None else f"{names[one[0]]} {one[1]:.3f}"
+
+    for regime, scope, tasks in dict.fromkeys((p.regime, p.scope, _tasks(p)) for p in places):
+        rows = [p for p in places if (p.regime, p.scope, _tasks(p)) == (regime, scope, tasks)]
+        rows.sort(key=lambda p: (p.name, -p.estimate))
         to.print()
-        to.print(Text(f"{regime}: macro over {tasks} of the board's 100 tasks", style="bold"))
+        over = f"macro over {tasks} of the board's 100 tasks" if scope == "macro" else "each category"
+        to.print(Text(f"{regime}: {over}", style="bold"))
+        encoder = Column("encoder", [series_name(p.series, among) for p in rows])
+        left = [encoder] if scope == "macro" else [Column(scope, once([p.name for p in rows])), encoder]
         columns = [
+            *([] if scope == "macro" else [Column("tasks", [str(p.num_tasks) for p in rows])]),
             Column("score", [f"{p.estimate:.3f}" for p in rows]),
             Column(f"{level:.0%} interval", [f"{p.low:.3f} to {p.high:.3f}" for p in rows]),
             Column(f"place of {rows[0].num_models + 1}", [str(p.place) for p in rows]),
             Column("at its ends", [f"{p.place_low} to {p.place_high}" for p in rows]),
-            Column("next above", ["–" if p.above is None else f"{p.above[0][:24]} {p.above[1]:.3f}" for p in rows]),
-            Column("next below", ["–" if p.below is None else f"{p.below[0][:24]} {p.below[1]:.3f}" for p in rows]),
-        ]
-        for table in packed([Column("encoder", [series_name(p.series, among) for p in rows])], columns, to.width):
+            Column("behind the best", [f"{p.behind:.3f}" for p in rows]),
+            Column("best published", [neighbour(p.best) for p in rows]),
+            *([Column("next above", [neighbour(p.above) for p in rows]),
+               Column("next below", [neighbour(p.below) for p in rows])] if scope == "macro" else []),
+        ]  # fmt: skip
+        for table in packed(left, columns, to.width):
             to.print(table)
     to.print()
-    to.print(
-        "The board publishes points without intervals, by the stock harness, which stops before the optimum; ours are "
-        "optima unless the engine is sklearn.",
-        style="dim",
-    )
+    for line in protocol:
+        to.print(Text(line, style="dim"))
+
+
+def _tasks(place: Place) -> int | None:
+    """What tells tables of macro apart: scores over different numbers of tasks are not comparable."""
+    return place.num_tasks if place.scope == "macro" else None
 
 
 def _ranking(

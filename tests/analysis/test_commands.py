@@ -103,3 +103,19 @@ def test_of_a_run_the_set_is_what_ties_with_the_best(geneb, board_run: Run):
     # a size that nobody stated meets no limit
     status, shown = geneb("recommend", board_run.path, "--max-params", "1B", *FAST)
     assert (status, "size not stated" in shown) == (2, True)
+
+
+def test_a_run_is_placed_in_every_category_and_says_how_it_differs(geneb, board_run: Run):
+    status, shown = geneb("compare", board_run.path, "--published", *FAST)
+    assert status == 0
+    assert "full: macro over 4 of the board's 100 tasks" in shown
+    assert "10shot: each category" in shown
+    assert "Partial suite: 4 of the board's 100 tasks" in shown
+    found = json.loads(geneb("compare", board_run.path, "--published", *FAST, "--json")[1])
+    row = next(r for r in found["places"] if (r["name"], r["regime"]) == ("Splice Sites", "full"))
+    held = [task.id for task in tasks() if task.category == "Splice Sites"][:2]
+    board = sorted((np.mean([task_mcc("full")[m][t] for t in held]) for m in models()), reverse=True)
+    assert row["num_tasks"] == 2
+    assert row["place"] == 1 + sum(score > row["estimate"] for score in board)
+    assert row["behind"] == pytest.approx(board[0] - row["estimate"])
+    assert row["place_low"] <= row["place"] <= row["place_high"]

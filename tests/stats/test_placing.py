@@ -10,7 +10,7 @@ import pytest
 
 from geneb_jax.published import REGIMES, known_tasks, task_mcc
 from geneb_jax.stats.aggregate import Series
-from geneb_jax.stats.placing import places, published_macro
+from geneb_jax.stats.placing import places, published_means
 from geneb_jax.stats.uncertainty import Score
 from geneb_jax.task import load_suite
 
@@ -18,14 +18,17 @@ SERIES = Series("mine", "d", "logistic", "p", 1.0, "jax", "float32")
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_macro_over_all_tasks_is_the_boards(regime: str, shared_published: Path) -> None:
+def test_means_over_all_tasks_are_the_boards(regime: str, shared_published: Path) -> None:
     categories = {info.id: info.category for info in load_suite("geneb").tasks}
-    found = published_macro(regime, categories)
+    found = published_means(regime, categories)
+    assert len(found) == 1 + 13
     with (shared_published / "leaderboard_categories.csv").open(newline="") as file:
-        board = {row["model"]: float(row["macro_MCC"]) for row in csv.DictReader(file) if row["regime"] == regime}
-    assert found.keys() == board.keys()
-    # tasks are published to five decimals
-    assert max(abs(found[model] - board[model]) for model in board) < 2e-5
+        rows = [row for row in csv.DictReader(file) if row["regime"] == regime]
+    for (_, name), means in found.items():
+        board = {row["model"]: float(row["macro_MCC" if name == "macro" else name]) for row in rows}
+        assert means.keys() == board.keys()
+        # tasks are published to five decimals
+        assert max(abs(means[model] - board[model]) for model in board) < 2e-5
 
 
 def test_places_count_the_models_in_front() -> None:
@@ -39,6 +42,7 @@ def test_places_count_the_models_in_front() -> None:
     assert place.num_models == len(scores)
     assert place.above is not None
     assert place.below is not None
+    assert place.behind == pytest.approx(scores[0] - between)
     assert (place.above[1], place.below[1]) == pytest.approx((scores[9], scores[10]))
     # a task or a regime that the board does not have has no place
     assert not places([mine], {(SERIES, "full"): {task: "any", "my own": "any"}})

@@ -14,6 +14,7 @@ from geneb_jax.published import REGIMES, SizeVersion, models, task_mcc, tasks
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.analysis.sampled import Sampled
 from geneb_jax.stats.bootstrap import RESAMPLES, Source, task_distribution
+from geneb_jax.stats.placing import no_common_task
 from geneb_jax.stats.samples import TaskSample
 
 OURS: Final = " (yours)"
@@ -124,10 +125,7 @@ class ScoreBoard:
         """
         shared = [task for task in self.tasks if task in other.tasks]
         if not shared:
-            raise UsageError(
-                "none of the tasks in these runs is on the official board",
-                cure="the board has the 100 tasks of the suite geneb: `geneb run … --suite geneb`",
-            )
+            raise no_common_task()
         mine, theirs = ([board.tasks.index(task) for task in shared] for board in (self, other))
         keys = {key: f"{key}{OURS}" for key in other.models}
         regimes = [regime for regime in self.scores if regime in other.scores]
