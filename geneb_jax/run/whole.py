@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.encoder import load_encoder
+from geneb_jax.encoder.batching import free_memory
 from geneb_jax.encoder.load import takes_option
 from geneb_jax.errors import EncoderError
 from geneb_jax.probe.regime import GENEB_REGIMES
@@ -57,6 +58,8 @@ def embed_and_probe(
     Raises:
         GenebError: as `load_encoder`, `embed` and `probe` do.
     """
+    # JAX would take three quarters of a GPU at its first array, and the models would have to live on the rest
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     store = Path(out) / "store" if store is None else Path(store)
     chosen = suite.select(list(tasks))
     loaded = [
@@ -72,13 +75,18 @@ def embed_and_probe(
     )
     reports: list[EmbedReport] = []
     problems: list[str] = []
-    for encoder in loaded:
+    only = len(loaded) == 1
+    while loaded:
+        # a model leaves the device when its vectors are stored: the next one, and the fits, need the memory
+        encoder = loaded.pop(0)
         try:
             reports.append(embed(encoder, chosen, store, progress=progress))
         except EncoderError as error:
-            if len(loaded) == 1:
+            if only:
                 raise
             problems.append(f"{encoder.info.name} is left out: {error}")
+        del encoder
+        free_memory()
     run = probe(
         [store],
         suite,

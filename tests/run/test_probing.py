@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from geneb_jax.probe.harness import fit_task_sklearn
 from geneb_jax.probe.lane import Lane
 from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime
 from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.run import embed, probe
+from geneb_jax.run import embed, probe, whole
 from geneb_jax.run.directory import Run, RunWriter
 from geneb_jax.run.parity import LIMITS, all_faults, compare, regime_means
 from geneb_jax.run.whole import embed_and_probe
@@ -135,6 +136,26 @@ def test_a_task_that_cannot_be_read_marks_its_records(suite: Path, tmp_path: Pat
     assert "broken/train.csv" in rows[0]["message"]
     assert str(tmp_path) not in rows[0]["message"]
     assert len(result.run.records) == 3 * len(GENEB_SEEDS)
+
+
+def test_models_are_given_up_before_the_fits(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = []
+
+    def load(name: str, **options: object) -> object:
+        encoder = load_encoder(name, **options)
+        models.append(weakref.ref(encoder))
+        return encoder
+
+    def fit(*args: object, **options: object) -> Run:
+        assert [model() for model in models] == [None, None]
+        return probe(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(whole, "load_encoder", load)
+    monkeypatch.setattr(whole, "probe", fit)
+    embed_and_probe(
+        ["kmer:1", "kmer:2"], load_suite(suite), tmp_path / "run", engine="sklearn", regimes=["1shot"], progress=False
+    )
+    assert len(models) == 2
 
 
 def test_data_that_changed_since_they_were_embedded_are_not_scored(suite: Path, tmp_path: Path) -> None:
