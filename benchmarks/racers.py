@@ -50,18 +50,25 @@ def _sklearn(problem: Problem, solver: str, dtype: str) -> Fit:
     return fit
 
 
+def torch_device() -> str:
+    """Where torch's rivals run."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _torch(problem: Problem, dtype: str) -> Fit:
     import torch
 
-    kind = getattr(torch, dtype)
-    X = torch.from_numpy(problem.X_train).to(kind)
+    where, kind = torch_device(), getattr(torch, dtype)
+    X = torch.from_numpy(problem.X_train).to(where, kind)
     _, index = np.unique(problem.y_train, return_inverse=True)
-    target = torch.from_numpy(index)
+    target = torch.from_numpy(index).to(where)
     o = problem.outputs
 
     def fit(limit: int) -> tuple[NumpyFloat, NumpyFloat]:
-        W = torch.zeros((problem.d, o), dtype=kind, requires_grad=True)
-        b = torch.zeros(o, dtype=kind, requires_grad=True)
+        W = torch.zeros((problem.d, o), dtype=kind, device=where, requires_grad=True)
+        b = torch.zeros(o, dtype=kind, device=where, requires_grad=True)
         solver = torch.optim.LBFGS(
             [W, b],
             max_iter=limit,
@@ -84,7 +91,7 @@ def _torch(problem: Problem, dtype: str) -> Fit:
             return loss
 
         solver.step(closure)
-        return W.detach().numpy(), b.detach().numpy()
+        return W.detach().cpu().numpy(), b.detach().cpu().numpy()
 
     return fit
 

@@ -27,7 +27,7 @@ from benchmarks import machine
 from benchmarks.grid.calls import Calls
 from benchmarks.grid.outcome import conclude
 from benchmarks.grid.result import GridResult
-from benchmarks.grid.rivals import stock_harness
+from benchmarks.grid.rivals import rivals_of
 from benchmarks.grid.shape import Cell, Grid, GridEncoder, cell_of, part_of, pieces, published_grid
 from benchmarks.grid.synthetic import Vectors, labels_of
 from benchmarks.phases import Watch
@@ -81,7 +81,7 @@ def run_grid(
                     _encoder(work, part, encoder, calls, keep=keep)
         say(f"{resamples:,} resamples of every test split")
         _bootstrap(Run.open(work / "run"), part, resamples, calls)
-        rivals = stock_harness(whole, part, rival_seconds, say) if rival_seconds else []
+        rivals = rivals_of(whole, part, rival_seconds, say) if rival_seconds else []
         say("floors of the machine")
         return conclude(scale, whole, part, work, calls, resamples, rivals, load)
 

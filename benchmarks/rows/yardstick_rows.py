@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from benchmarks.checks import check_lanes, find_reference, value_at
 from benchmarks.racers import race, racers
 from benchmarks.record import Row
 from benchmarks.rows.base import Bench, Context, finish, fit, time_fit
-from benchmarks.workloads import full_lane
+from benchmarks.workloads import Problem, full_lane
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import LogisticSpec
+from geneb_jax.probe import Lane, LogisticSpec
 
 SUBOPTIMALITY = 1e-6
 TOLERANCES = (1e-6, 1e-7, 1e-8, None)
@@ -42,18 +43,19 @@ def gram(context: Context, bench: Bench) -> Row:
     return finish(context, bench, problem, lanes, timed, check, measures=measures, load=load)
 
 
+def relative_gap(problem: Problem, lane: Lane, best: float, coef: NumpyFloat, intercept: NumpyFloat) -> float:
+    """(F - best) / best at raw coefficients, in float64."""
+    coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
+    return value_at(problem, lane, coef, intercept) / best - 1
+
+
 def to_suboptimality(context: Context, bench: Bench) -> Row:
     """Seconds to a relative suboptimality of 1e-6 at full data, ours with transfer and scoring, theirs without."""
     load = machine.load_average()
     problem, (lane,) = bench.problem(context), bench.lanes(context.size)
     context.say("the optimum")
     reference = find_reference(problem, [lane])
-    best = reference.values[lane]
-
-    def gap_of(coef: NumpyFloat, intercept: NumpyFloat) -> float:
-        coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
-        return value_at(problem, lane, coef, intercept) / best - 1
-
+    gap_of = partial(relative_gap, problem, lane, reference.values[lane])
     chosen, reached = lane, np.inf
     for tolerance in TOLERANCES:
         chosen = replace(lane, spec=LogisticSpec(tolerance=tolerance))

@@ -14,17 +14,20 @@ from scipy.stats import norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import matthews_corrcoef
 
+from benchmarks.batched import lbfgs_batch
+from benchmarks.checks import find_reference
 from benchmarks.grid import Grid, GridEncoder, GridTask, run_grid
 from benchmarks.grid.calls import Calls
 from benchmarks.grid.model import Shapes, extrapolate, solving, storing, summed
 from benchmarks.grid.outcome import phases
 from benchmarks.grid.report import print_grid
 from benchmarks.grid.result import dump_grid
-from benchmarks.grid.rivals import choose, guess
+from benchmarks.grid.rivals import choose, distinct_lanes, guess, problem_of
 from benchmarks.grid.run import manifest_of, require_room
 from benchmarks.grid.shape import MOST_ROWS, Cell, cell_of, part_of, published_grid
 from benchmarks.grid.spectra import measure
 from benchmarks.grid.synthetic import REAL, Vectors, distance, labels_of
+from benchmarks.rows.yardstick_rows import relative_gap
 from geneb_jax.errors import StoreError, UsageError
 from geneb_jax.run import Run
 from geneb_jax.store import open_store
@@ -150,3 +153,13 @@ def test_the_rival_gets_cells_of_all_costs_that_fit_its_time() -> None:
     assert len(some) > 5
     assert max(some) > 20 * min(some)
     assert storing(cell_of(*choose(part, 1e-9, 2)[0]))["byte"] == min(cell.bytes for cell in part.cells)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_batched_rival_reaches_the_optimum_of_every_probe(k: int) -> None:
+    problem = problem_of(GridEncoder("e", 24, {"t": 0.6}), GridTask("t", "x", 300, 30, k))
+    for lanes in distinct_lanes():
+        best = find_reference(problem, lanes).values
+        found = zip(lanes, *lbfgs_batch(problem, lanes, "float32")(30), strict=True)
+        gaps = [relative_gap(problem, lane, best[lane], coef, intercept) for lane, coef, intercept in found]
+        assert -1e-6 < min(gaps) <= max(gaps) < 1e-6
