@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geneb_jax.errors import ExitCode, UsageError
-from geneb_jax.run.engines import ENGINES, SOLVERS
+from geneb_jax.probe.solvers import SOLVER_CHOICES
+from geneb_jax.run.engines import ENGINES
 
 if TYPE_CHECKING:
     from geneb_jax.probe.spec import ProbeSpec
@@ -100,7 +101,7 @@ engine_options = together(
         click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
                      help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
                      "sklearn-optimum: scikit-learn, run to the optimum."),
-        click.option("--solver", type=click.Choice(SOLVERS), default="auto", show_default=True,
+        click.option("--solver", type=click.Choice(SOLVER_CHOICES), default="auto", show_default=True,
                      help="auto: the quicker by a cost model of rows, width, classes and device. newton: exact "
                      "steps. newton-cg: iterative steps. The optimum is the same; run.json says which it was."),
         click.option("--x64", is_flag=True, help="Fit in float64; the default is float32."),

@@ -22,7 +22,8 @@ from geneb_jax.probe.memory import own_rows_bytes
 from geneb_jax.probe.problems import Draws, Targets, solve_all_rows, solve_draws
 from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.results import Key, Solved, solved_from
-from geneb_jax.probe.select import Asked, select_solver
+from geneb_jax.probe.select import select_solver
+from geneb_jax.probe.solvers import SolverChoice
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 
 SMALL_DRAW = 64
@@ -63,7 +64,7 @@ class Own(NamedTuple):
         return (*shape, *types, self.spec, self.choice.solver)
 
 
-def solve_part(part: Part, dtype: Dtype, asked: Asked) -> list[Own]:
+def solve_part(part: Part, dtype: Dtype, asked: SolverChoice) -> list[Own]:
     """Solve what shares all rows of a task; what is left is returned, to be solved together with other tasks'."""
     own: list[Own] = []
     everything = np.arange(part.design.rows)
@@ -99,7 +100,7 @@ def _but_C(spec: LogisticSpec) -> LogisticSpec:
     return replace(spec, C=1.0)
 
 
-def _own(part: Part, spec: LogisticSpec, rows: list[NumpyInt], keys: list[list[Key]], asked: Asked) -> Own:
+def _own(part: Part, spec: LogisticSpec, rows: list[NumpyInt], keys: list[list[Key]], asked: SolverChoice) -> Own:
     most = max(len(row) for row in keys)
     # a draw with fewer penalties than another, as where some are chosen, repeats its last one
     penalties = np.asarray([[row[min(i, len(row) - 1)].spec.C for i in range(most)] for row in keys])
@@ -109,7 +110,7 @@ def _own(part: Part, spec: LogisticSpec, rows: list[NumpyInt], keys: list[list[K
     return Own(part, draws, keys, spec, choice)
 
 
-def _solve_full(part: Part, keys: list[Key], dtype: Dtype, asked: Asked) -> None:
+def _solve_full(part: Part, keys: list[Key], dtype: Dtype, asked: SolverChoice) -> None:
     began = time.perf_counter()
     spec, (n, d) = keys[0].spec, part.X.shape
     choice = select_solver(asked, n, d, part.targets.k, len(keys), shared_X=True, itemsize=np.dtype(dtype).itemsize)

@@ -30,12 +30,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geneb_jax.errors import ProbeError, unknown_name
+from geneb_jax.probe.solvers import SOLVERS, Solver
 from geneb_jax.solve.newton import dense_flops, uses_woodbury, woodbury_flops
 
-Solver = Literal["newton", "newton-cg"]
 Form = Literal["primal", "dual"]
-
-SOLVERS: tuple[Solver, ...] = ("newton", "newton-cg")
 
 STEPS = 9
 """Newton steps of one fit, exact or not; measured: 3 to 10 at tolerance 1e-12, most on separable few-shot draws."""

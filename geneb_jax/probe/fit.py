@@ -17,10 +17,10 @@ from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.problems import Targets
 from geneb_jax.probe.results import Key, Scoring, check_task, lane_results
 from geneb_jax.probe.score import score_lanes
-from geneb_jax.probe.select import Asked, check_solver
 from geneb_jax.probe.settle import settled
+from geneb_jax.probe.solvers import SolverChoice, check_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.threads import WIDE, one_blas_thread
+from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
 
@@ -50,7 +50,7 @@ def fit_task(
     lanes: Sequence[Lane],
     *,
     dtype: Dtype = "float32",
-    solver: Asked = "auto",
+    solver: SolverChoice = "auto",
 ) -> list[LaneResult]:
     """Fit and score all lanes on embeddings X_train (n, d), X_test (m, d) with integer labels (n,), (m,).
 
@@ -66,7 +66,7 @@ def fit_tasks(
     lanes: Sequence[Sequence[Lane]],
     *,
     dtype: Dtype = "float32",
-    solver: Asked = "auto",
+    solver: SolverChoice = "auto",
 ) -> list[list[LaneResult]]:
     """`fit_task` for several tasks, `lanes` listing each one's, with draws of like shapes solved in one call.
 
@@ -82,7 +82,7 @@ def fit_tasks(
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
-        one_blas_thread(unless=any(task.X_train.shape[1] >= WIDE for task in tasks)),
+        one_blas_thread(max((task.X_train.shape[1] for task in tasks), default=0)),
     ):
         prepared: list[_Prepared] = []
         own: list[Own] = []
@@ -127,7 +127,7 @@ def _prepare(
     places: list[int],
     coordinates: tuple[bool, bool],
     dtype: Dtype,
-    solver: Asked,
+    solver: SolverChoice,
 ) -> tuple[_Prepared, list[Own]]:
     """The lanes at `places`, which share one design: what is on all rows is solved, the rest is left to be."""
     classes, index = np.unique(task.y_train, return_inverse=True)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
-from geneb_jax.probe.cost import Solver
 from geneb_jax.probe.design import Design, aligned, pad, padded_rows
 from geneb_jax.probe.lanes import Fitted, Lanes
 from geneb_jax.probe.select import solve_with
+from geneb_jax.probe.solvers import Solver
 from geneb_jax.probe.spec import LogisticSpec
 from geneb_jax.solve.span import from_span, own_rows, span
 

@@ -33,7 +33,7 @@ from geneb_jax.probe.devices import (
 )
 from geneb_jax.probe.dual_rounds import solve_dual
 from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, updated, zero_state
-from geneb_jax.probe.threads import WIDE
+from geneb_jax.probe.threads import is_wide
 from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import (
     active_rows,
@@ -82,7 +82,7 @@ def _host_mean_gram(lanes: Lanes) -> Float[Array, "q q"]:
     X, weights = np.asarray(lanes.X), np.asarray(lanes.weights)
     first = weights[int(np.argmax(np.isfinite(weights).all(axis=1)))]
     # a wide design's Gram matrix is one BLAS call with all its threads
-    G = weighted_gram_host(X, first, threads=1 if X.shape[1] >= WIDE else None)
+    G = weighted_gram_host(X, first, threads=1 if is_wide(X.shape[1] - 1) else None)
     with np.errstate(all="ignore"):
         return jax.device_put((G / max(first.sum(), np.finfo(X.dtype).tiny)).astype(X.dtype))
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import jax
 
-from geneb_jax.errors import unknown_name
-from geneb_jax.probe.cost import SOLVERS, Choice, Solver, choose_solver
+from geneb_jax.probe.cost import Choice, choose_solver
 from geneb_jax.probe.exact_rounds import solve_newton
 from geneb_jax.probe.lanes import Fitted, Lanes
 from geneb_jax.probe.memory import default_budget
 from geneb_jax.probe.rounds import solve_lanes
-
-Asked = Literal["auto", "newton", "newton-cg"]
-
-
-def check_solver(name: str) -> None:
-    """Raise UnknownNameError for a name that is no solver."""
-    if name not in ("auto", *SOLVERS):
-        raise unknown_name("solver", name, ("auto", *SOLVERS))
+from geneb_jax.probe.solvers import Solver, SolverChoice
 
 
-def select_solver(asked: Asked, n: int, d: int, k: int, lanes: int, *, shared_X: bool, itemsize: int) -> Choice:
+def select_solver(asked: SolverChoice, n: int, d: int, k: int, lanes: int, *, shared_X: bool, itemsize: int) -> Choice:
     """The solver for `lanes` problems of n rows, d features and k classes on this process's device, with the reason."""
     device = "cpu" if jax.default_backend() == "cpu" else "gpu"
     return choose_solver(

@@ -17,7 +17,7 @@ from geneb_jax.linear.objective import curvature_product, probabilities, residua
 from geneb_jax.probe.blocks import Coordinates, Rows, body, stream
 from geneb_jax.probe.rounds import MAX_INNER
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.threads import WIDE, one_blas_thread
+from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.solve.host_factor import HostFactor, HostGram, factor_grams
 from geneb_jax.solve.precondition import uniform_curvature
 from geneb_jax.solve.streamed import Descent, Want
@@ -129,7 +129,7 @@ class _Passes:
         data, loss = np.zeros((len(lanes) * o, q)), np.zeros(len(lanes))
         index, size = self.problem.index, self.layout.block
         tile = math.gcd(size, TILE) if jax.default_backend() == "cpu" else size
-        with one_blas_thread(unless=bool(grams) and q > WIDE):
+        with one_blas_thread(q - 1 if grams else 0):
             for block in stream(self.problem.rows, size):
                 part = slice(block.start, block.stop)
                 y = _filled(index[part].astype(np.int32), size, -1)

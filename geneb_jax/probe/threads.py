@@ -7,10 +7,15 @@ from contextlib import AbstractContextManager, nullcontext
 from threadpoolctl import threadpool_limits
 
 WIDE = 2048
-"""Columns from which BLAS and LAPACK get all threads; below, threads that spin after a call only disturb XLA's."""
+"""Features from which BLAS and LAPACK get all threads; below, threads that spin after a call only disturb XLA's."""
 
 
-def one_blas_thread(*, unless: bool = False) -> AbstractContextManager[object]:
-    """Hold BLAS and LAPACK to one thread inside the block; `unless` lets them have all."""
-    limits: AbstractContextManager[object] = nullcontext() if unless else threadpool_limits(1, "blas")
+def is_wide(d: int) -> bool:
+    """Whether matrices of d features are worth BLAS's own threads."""
+    return d >= WIDE
+
+
+def one_blas_thread(d: int = 0) -> AbstractContextManager[object]:
+    """Hold BLAS and LAPACK to one thread inside the block, unless its matrices of d features are wide."""
+    limits: AbstractContextManager[object] = nullcontext() if is_wide(d) else threadpool_limits(1, "blas")
     return limits

@@ -30,7 +30,7 @@ from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficients
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.threads import WIDE, one_blas_thread
+from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.solve.span import OwnRows, from_span, own_rows, span
 from geneb_jax.status import Status
 
@@ -176,7 +176,7 @@ def fit_lanes(X: NumpyFloat, lanes: Sequence[WeightedLane], *, dtype: Dtype = "f
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
-        one_blas_thread(unless=d >= WIDE),
+        one_blas_thread(d),
     ):
         for same in _groups(ready, lambda item: (item.lane.spec.fit_intercept, item.lane.spec.standardize)):
             results.update(_fit_coordinates(X, same, dtype))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,18 +106,23 @@ def manifest_of(info: EncoderInfo) -> Manifest:
     return Manifest(info.name, info.family, info.revision, info.width, info.settings, info.libraries)
 
 
+class EmbedOptions(TypedDict, total=False):
+    """What `embed` hands on to `embed_views`, whose defaults hold."""
+
+    tasks: Sequence[str] | None
+    progress: bool
+    chunk_rows: int | None
+    check: bool
+    compression: Compression
+    stored_as: str | None
+    wait: float
+
+
 def embed(
     encoder: Encoder,
     suite: Suite,
     store_path: str | os.PathLike[str],
-    *,
-    tasks: Sequence[str] | None = None,
-    progress: bool = True,
-    chunk_rows: int | None = None,
-    check: bool = True,
-    compression: Compression = "none",
-    stored_as: str | None = None,
-    wait: float = 0.0,
+    **options: Unpack[EmbedOptions],
 ) -> EmbedReport:
     """Embed every distinct sequence of a suite (or of the tasks that match the globs) into a store.
 
@@ -128,19 +134,7 @@ def embed(
     A task whose data are bad is reported and the others go on. Raises StoreError, UnknownNameError,
     EncoderError when the encoder fails its checks, and the first task's error when no task can be read.
     """
-    done = embed_views(
-        encoder,
-        suite,
-        store_path,
-        tasks=tasks,
-        progress=progress,
-        chunk_rows=chunk_rows,
-        check=check,
-        compression=compression,
-        stored_as=stored_as,
-        wait=wait,
-    )
-    return done.reports[0]
+    return embed_views(encoder, suite, store_path, **options).reports[0]
 
 
 def embed_views(

@@ -1,4 +1,4 @@
-"""The names of what fits the probes, apart from the engines themselves, so that `geneb probe --help` loads none."""
+"""The names of the engines, apart from the engines themselves, so that `geneb probe --help` loads none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,3 @@ from typing import Final, Literal, get_args
 
 Engine = Literal["jax", "sklearn", "sklearn-optimum"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
-
-Solver = Literal["auto", "newton", "newton-cg"]
-SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.errors import GenebError, UsageError, unknown_name
+from geneb_jax.errors import GenebError, UsageError
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.regime import GENEB_REGIMES, Regime
+from geneb_jax.probe.solvers import SolverChoice, check_solver
 from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.controls import control_of
 from geneb_jax.run.directory import Run, RunWriter, finish
-from geneb_jax.run.engines import ENGINES, SOLVERS, Engine, Solver
+from geneb_jax.run.engines import ENGINES, Engine
 from geneb_jax.run.fitting import fit_sklearn
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
 from geneb_jax.run.meta import (
@@ -64,7 +65,7 @@ def probe(
     key: int = 0,
     specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
-    solver: Solver = "auto",
+    solver: SolverChoice = "auto",
     dtype: Dtype = "float32",
     memory_budget: int | None = None,
     progress: bool = True,
@@ -97,8 +98,7 @@ def probe(
     lanes = make_lanes(regimes, study, specs)
     if engine not in ENGINES:
         raise UsageError(f"there is no engine called {engine!r}", cure=f"use {', '.join(ENGINES)}")
-    if solver not in SOLVERS:
-        raise unknown_name("solver", solver, SOLVERS)
+    check_solver(solver)
     if engine != "jax":
         dtype = "float64"
     named = plan.open_elements(stores, encoders, preset)

@@ -11,8 +11,8 @@ from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
 from geneb_jax.probe.heads.specs import HeadSpec
 from geneb_jax.probe.lane import Lane, LaneResult
+from geneb_jax.probe.solvers import SolverChoice
 from geneb_jax.probe.spec import Dtype, HeldOutC
-from geneb_jax.run.engines import Solver
 from geneb_jax.run.fitting import fit_mixed, heads_of, is_head
 from geneb_jax.run.lanes import Asked
 from geneb_jax.store import EmbeddingStore, SplitIndex
@@ -32,7 +32,7 @@ class Reader:
     read. `blocks` is whether the engine can work on rows in blocks at all.
     """
 
-    def __init__(self, dtype: Dtype, budget: int | None, *, blocks: bool, solver: Solver = "auto") -> None:
+    def __init__(self, dtype: Dtype, budget: int | None, *, blocks: bool, solver: SolverChoice = "auto") -> None:
         self.dtype, self.blocks, self.solver, self._budget = dtype, blocks, solver, budget
 
     @property

@@ -12,10 +12,11 @@ from geneb_jax.encoder.batching import free_memory
 from geneb_jax.encoder.load import takes_option
 from geneb_jax.errors import EncoderError
 from geneb_jax.probe.regime import GENEB_REGIMES
+from geneb_jax.probe.solvers import SolverChoice
 from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
-from geneb_jax.run.engines import Engine, Solver
+from geneb_jax.run.engines import Engine
 from geneb_jax.run.presets import require_one_preset
 from geneb_jax.run.probing import probe
 from geneb_jax.task import Suite
@@ -43,7 +44,7 @@ def embed_and_probe(
     key: int = 0,
     specs: Sequence[ProbeSpec] = (LogisticSpec(),),
     engine: Engine = "jax",
-    solver: Solver = "auto",
+    solver: SolverChoice = "auto",
     dtype: Dtype = "float32",
     memory_budget: int | None = None,
     progress: bool = True,

@@ -10,7 +10,7 @@ from geneb_jax.probe import exact_rounds
 from geneb_jax.probe.fit import fit_task
 from geneb_jax.probe.lane import Lane
 from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.select import check_solver
+from geneb_jax.probe.solvers import check_solver
 from geneb_jax.probe.spec import LogisticSpec
 from tests.problems import FULL, SPECS, make_task
 

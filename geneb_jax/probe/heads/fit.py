@@ -35,7 +35,7 @@ from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.results import check_task
 from geneb_jax.probe.spec import Dtype
-from geneb_jax.probe.threads import WIDE, one_blas_thread
+from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
 DRAW_BYTES = 128 * 2**20
@@ -94,7 +94,7 @@ def fit_heads(
     with (
         np.errstate(all="ignore"),  # what overflows ends as a status
         jax.enable_x64(True),
-        one_blas_thread(unless=X_train.shape[1] >= WIDE),
+        one_blas_thread(X_train.shape[1]),
     ):
         origin = np.asarray(np.mean(X_train, axis=0, dtype=np.float64))
         test = Test.of(X_test - origin)
