@@ -87,11 +87,7 @@ def profile_bench(context: Context, bench: Bench, folder: Path, console: Console
     by_phase = [Phase(name, spent, 1) for name, spent in steps.seconds.items() if spent]
     by_phase.append(Phase("the rest", watched - sum(steps.seconds.values()), 1))
     tables = [
-        (
-            "by phase, each waited for",
-            [*by_phase, Phase("the rest", watched - sum(steps.seconds.values()), 1)],
-            watched,
-        ),
+        ("by phase, each waited for", by_phase, watched),
         ("by function, called ones included", functions(profiler), slowed),
         ("by compiled operation, summed over threads", operations(traces[-1]) if traces else [], plain),
     ]

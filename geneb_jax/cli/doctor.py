@@ -53,6 +53,7 @@ def _facts() -> dict[str, Any]:
     from geneb_jax.run.meta import package_versions
     from geneb_jax.run.phases import device_names
     from geneb_jax.task import load_suite
+    from geneb_kernels.choice import choose
 
     data = os.environ.get("GENEB_DATA")
     present = None
@@ -62,6 +63,7 @@ def _facts() -> dict[str, Any]:
         "versions": package_versions(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "devices": device_names(),
+        "kernels": str(choose("any operation")),
         "extras": {name: all(find_spec(m) for m in modules) for name, modules in EXTRAS.items()},
         "data": {"GENEB_DATA": data, "tasks_found": present},
     }
@@ -75,6 +77,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     for name, number in facts["versions"].items():
         to.print(f"  {name:<14}{number}")
     to.print(f"\n[bold]Machine[/bold]\n  {facts['system']}\n  JAX computes on {', '.join(facts['devices'])}")
+    to.print(f"  kernels: {facts['kernels']}")
     to.print("\n[bold]Optional extras[/bold]")
     for name, there in facts["extras"].items():
         hint = "installed" if there else f"not installed; pip install 'geneb_jax\\[{name}]'"

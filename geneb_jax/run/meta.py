@@ -115,7 +115,8 @@ class Phase(_Model):
 class Session(_Model):
     """One command that worked on the directory; a run that was interrupted has several.
 
-    `solvers` are those that were taken, each with the reason for the first fit that took it.
+    `solvers` are those that were taken, each with the reason for the first fit that took it; `kernels` says of each
+    operation that has a kernel of ours what ran it.
     """
 
     started: str
@@ -124,6 +125,7 @@ class Session(_Model):
     versions: dict[str, str] = Field(default_factory=dict)
     devices: list[str] = Field(default_factory=list)
     solvers: dict[str, str] = Field(default_factory=dict)
+    kernels: dict[str, str] = Field(default_factory=dict)
     phases: dict[str, Phase] = Field(default_factory=dict)
 
 

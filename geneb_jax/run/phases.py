@@ -11,10 +11,10 @@ from geneb_jax.run.meta import Phase, Session
 
 
 class PhaseClock:
-    """Adds up the wall time of named phases in a session, with the memory high-water mark after each."""
+    """Adds up the wall time of named phases in a session, with the memory high-water mark and kernels after each."""
 
     def __init__(self, session: Session) -> None:
-        self._phases = session.phases
+        self._session = session
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -23,10 +23,11 @@ class PhaseClock:
         try:
             yield
         finally:
-            phase = self._phases.setdefault(name, Phase())
+            phase = self._session.phases.setdefault(name, Phase())
             phase.seconds += time.perf_counter() - began
             phase.peak_memory = peak_memory()
             phase.peak_device_memory = peak_device_memory()
+            self._session.kernels.update(kernel_choices())
 
 
 def peak_memory() -> int | None:
@@ -54,3 +55,12 @@ def device_names() -> list[str]:
     import jax
 
     return [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
+
+
+def kernel_choices() -> dict[str, str]:
+    """What ran each operation that has a kernel of ours, in words; empty while this process has used none."""
+    if "geneb_kernels.choice" not in sys.modules:
+        return {}
+    from geneb_kernels.choice import choices
+
+    return {operation: str(choice) for operation, choice in choices().items()}

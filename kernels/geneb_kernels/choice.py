@@ -25,16 +25,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Choice:
-    """What runs an operation, the reason in a sentence, and a kernel's status ("reference" for XLA)."""
+    """What runs an operation, and the reason in words. fallback: a kernel was asked for and cannot run."""
 
     operation: str
     implementation: Implementation
     why: str
+    fallback: bool = False
 
     @property
     def status(self) -> str:
         """ "unproven" for a kernel that no GPU has run, "reference" for XLA."""
         return UNPROVEN if self.implementation == "mosaic" else "reference"
+
+    def __str__(self) -> str:
+        name = f"Mosaic GPU kernel ({self.status})" if self.implementation == "mosaic" else "XLA"
+        return f"{name}: {self.why}"
 
 
 _chosen: dict[str, Choice] = {}
@@ -46,27 +51,41 @@ def choices() -> dict[str, Choice]:
     return dict(_chosen)
 
 
-def dispatch(
-    operation: str, implementation: Implementation | None, *, mosaic: Callable[[], T], reference: Callable[[], T]
-) -> T:
-    """Run `reference` or, where asked for and possible, `mosaic`; a fallback is warned of once.
+def choose(operation: str, implementation: Implementation | None = None) -> Choice:
+    """What would run an operation here. implementation: the caller's wish; None: the environment's (`VARIABLE`).
 
-    implementation: the caller's wish; None: the environment's (`VARIABLE`), and XLA where that is not set. A kernel
-    that cannot run raises NotImplementedError with the reason. Raises ValueError for an unknown implementation.
+    Raises ValueError for an unknown implementation.
     """
     wanted = implementation or os.environ.get(VARIABLE) or "xla"
     if wanted not in get_args(Implementation):
         raise ValueError(f"the kernels are {' or '.join(get_args(Implementation))}, not {wanted!r} ({VARIABLE})")
     if wanted == "xla":
-        return _note(Choice(operation, "xla", "XLA is the default until a kernel is measured to be faster"), reference)
+        return Choice(operation, "xla", "the default until a kernel is measured to be faster")
     try:
         require_hopper()
-        return _note(Choice(operation, "mosaic", "asked for"), mosaic)
     except NotImplementedError as reason:
-        if (operation, str(reason)) not in _warned:
-            _warned.add((operation, str(reason)))
-            warnings.warn(f"{operation}: XLA in place of the Mosaic GPU kernel: {reason}", stacklevel=3)
-        return _note(Choice(operation, "xla", f"the kernel cannot run: {reason}"), reference)
+        return _fallback(operation, reason)
+    return Choice(operation, "mosaic", "asked for")
+
+
+def dispatch(
+    operation: str, implementation: Implementation | None, *, mosaic: Callable[[], T], reference: Callable[[], T]
+) -> T:
+    """Run what `choose` says, or `reference` where `mosaic` raises NotImplementedError: a fallback warns once."""
+    chosen = choose(operation, implementation)
+    if chosen.implementation == "mosaic":
+        try:
+            return _note(chosen, mosaic)
+        except NotImplementedError as reason:
+            chosen = _fallback(operation, reason)
+    if chosen.fallback and (operation, chosen.why) not in _warned:
+        _warned.add((operation, chosen.why))
+        warnings.warn(f"{operation}: XLA in place of the Mosaic GPU kernel: {chosen.why}", stacklevel=3)
+    return _note(chosen, reference)
+
+
+def _fallback(operation: str, reason: NotImplementedError) -> Choice:
+    return Choice(operation, "xla", f"the kernel cannot run: {reason}", fallback=True)
 
 
 def _note(choice: Choice, run: Callable[[], T]) -> T:

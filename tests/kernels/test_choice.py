@@ -37,7 +37,8 @@ def test_a_kernel_that_can_run_says_that_it_is_unproven(monkeypatch: pytest.Monk
     monkeypatch.setattr(choice, "require_hopper", lambda: None)
     assert choice.dispatch("an operation", "mosaic", mosaic=lambda: 1, reference=lambda: 2) == 1
     made = choice.choices()["an operation"]
-    assert (made.implementation, made.status, made.why) == ("mosaic", "unproven", "asked for")
+    assert (made.implementation, made.status) == ("mosaic", "unproven")
+    assert str(made) == "Mosaic GPU kernel (unproven): asked for"
 
 
 def test_an_unknown_implementation_is_refused() -> None:

@@ -101,6 +101,7 @@ def test_the_exact_solver_is_recorded_and_needs_whole_embeddings(tmp_path: Path)
     run = probe([tmp_path / "store"], None, tmp_path / "run", **asked)  # type: ignore[arg-type]
     assert run.meta.settings.solver == "newton"
     assert "asked for by name" in run.meta.sessions[0].solvers["newton"]
+    assert run.meta.sessions[0].kernels["weighted_gram"].startswith("XLA: the default")
     with pytest.raises(UsageError, match="needs embeddings whole") as caught:
         probe([tmp_path / "store"], None, tmp_path / "small", memory_budget=200_000, **asked)  # type: ignore[arg-type]
     assert "newton-cg" in str(caught.value.cure)
