@@ -17,7 +17,7 @@ from benchmarks.rows.base import Bench, Context, finish
 from benchmarks.timing import time_call
 from benchmarks.workloads import Problem, Size, geneb_lanes
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.probe import Lane, LaneResult, fit_task
+from geneb_jax.probe import Lane, LaneResult, LogisticSpec, fit_task
 from geneb_jax.probe.heads.fit import fit_heads
 from geneb_jax.probe.heads.harness import sklearn_model
 from geneb_jax.probe.heads.specs import HEADS, SvmSpec, parse_head
@@ -34,12 +34,12 @@ def head_lanes(size: Size) -> list[Lane[Any]]:
 
 def _ours(problem: Problem, lanes: Sequence[Lane[Any]]) -> list[LaneResult]:
     arrays = problem.X_train, problem.y_train, problem.X_test, problem.y_test
-    logistic = [lane for lane in lanes if not hasattr(lane.spec, "head")]
+    logistic = [lane for lane in lanes if isinstance(lane.spec, LogisticSpec)]
     return [*fit_task(*arrays, logistic), *fit_heads(*arrays, lanes[len(logistic) :])]
 
 
 def _name(lane: Lane[Any]) -> str:
-    return str(getattr(lane.spec, "head", "logistic"))
+    return str(lane.spec.head)
 
 
 def _theirs(problem: Problem, lane: Lane[Any], dtype: str) -> tuple[float, NumpyInt | None, Any]:

@@ -16,7 +16,8 @@ from geneb_jax.probe.solvers import SOLVER_CHOICES
 from geneb_jax.run.engines import ENGINES
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.spec import ProbeSpec
+    from geneb_jax.probe.heads.specs import AnyHead
+    from geneb_jax.probe.spec import Penalised, ProbeSpec
     from geneb_jax.run.directory import Run
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -188,40 +189,31 @@ def make_all_specs(
         UnknownNameError: no such type, or setting of a type.
     """
     from geneb_jax.probe.heads.specs import parse_head
+    from geneb_jax.probe.spec import LogisticSpec, Penalised
 
     if not heads:
         raise UsageError("--probe is empty", cure="write logistic, or several types with commas")
     specs: list[ProbeSpec] = []
     for head in heads:
-        if head == "logistic":
-            specs += make_specs("1.0" if penalties is None else penalties, key=key, standardize=standardize, **settings)
-            continue
-        parse_head(head)  # an unknown name is said first
-        if settings.get("balanced") or not settings.get("fit_intercept", True):
-            raise UsageError(
-                f"--balanced and --no-intercept are for the logistic probe, and --probe names {head}",
-                cure="leave them out, or probe in two commands",
-            )
-        kind, own = head.split(":")[0], penalties is not None and not {"C", "alpha"} & set(re.split("[:=]", head))
-        if kind not in ("ridge", "svm") or not own:
-            specs.append(parse_head(head, standardize=standardize))
-            continue
-        if "auto" in str(penalties):
-            raise UsageError(
-                f"--C auto is for the logistic probe, and --probe names {head}",
-                cure=f"write the penalty with the probe, as in {kind}:{'C=1' if kind == 'svm' else 'alpha=1'}",
-            )
-        values = split_numbers(str(penalties), float, "--C")
-        if not values:
-            raise UsageError("--C is empty", cure="write a positive number, or several with commas")
-        for C in values:
-            # a C of 0 or below is refused by the specification
-            value = {"C": C} if kind == "svm" else {"alpha": 0.5 / C if C else C}
-            specs.append(parse_head(head, standardize=standardize, **value))
+        spec: LogisticSpec | AnyHead
+        if head == LogisticSpec.head:
+            spec = LogisticSpec(standardize=standardize, **settings)
+        else:
+            spec = parse_head(head, standardize=standardize)
+            if settings.get("balanced") or not settings.get("fit_intercept", True):
+                raise UsageError(
+                    f"--balanced and --no-intercept are for the logistic probe, and --probe names {head}",
+                    cure="leave them out, or probe in two commands",
+                )
+        has_its_own = {"C", "alpha"} & set(re.split("[:=]", head))
+        if penalties is None or has_its_own or not isinstance(spec, Penalised):
+            specs.append(spec)
+        else:
+            specs += make_specs(spec, penalties, key=key)
     return specs
 
 
-def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeSpec]:
+def make_specs(base: Penalised, penalties: str, *, key: int = 0) -> list[ProbeSpec]:
     """One specification per penalty of a list such as ``0.1,1``, ``auto``, ``auto:0.1,1,10`` or ``1,auto``.
 
     Raises:
@@ -229,11 +221,11 @@ def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeS
         ProbeError: a number that is no penalty.
     """
     from geneb_jax.probe.regime import check_key
-    from geneb_jax.probe.spec import DEFAULT_GRID, HeldOutC, LogisticSpec
+    from geneb_jax.probe.spec import DEFAULT_GRID, HeldOutC
 
     check_key(key)
     fixed, auto, after = penalties.partition("auto")
-    specs: list[ProbeSpec] = [LogisticSpec(C=C, **settings) for C in split_numbers(fixed, float, "--C")]
+    specs: list[ProbeSpec] = [base.with_C(C) for C in split_numbers(fixed, float, "--C")]
     if auto:
         grid = list(DEFAULT_GRID)
         if after.strip():
@@ -244,7 +236,7 @@ def make_specs(penalties: str, *, key: int = 0, **settings: bool) -> list[ProbeS
                     cure="write auto, or auto:0.1,1,10 with the values to choose from, at the end of the list",
                 )
             grid = found
-        specs.append(HeldOutC(LogisticSpec(**settings), tuple(grid), key=key))
+        specs.append(HeldOutC(base, tuple(grid), key=key))
     if not specs:
         raise UsageError("--C is empty", cure="write a positive number, several with commas, or auto")
     return specs

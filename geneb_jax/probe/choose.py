@@ -26,11 +26,11 @@ from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.problems import Targets, solve_own_rows
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
 from geneb_jax.probe.score import score_lanes, table_scores
-from geneb_jax.probe.spec import HeldOutC
+from geneb_jax.probe.spec import HeldOutC, LogisticSpec
 from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
-FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane]], list[LaneResult]]
+FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane[Any]]], list[LaneResult]]
 """Fits arrays or, where it can, `Rows`."""
 
 Selection = Literal["held-out", "default"]
@@ -71,7 +71,7 @@ def choose_penalties(
 ) -> list[Choice]:
     """Choose C for each (regime, seed, probe) on training rows (n, d) with labels (n,); choices in lane order.
 
-    `fit` fits full data and, unless `batched`, the draws one by one; `batched` solves all draws of a regime together.
+    `fit` fits full data and the draws one by one; `batched` solves all draws of a logistic probe together.
     Rows that are not in memory are passed on to `fit` as such; of draws, only the rows drawn are read.
     """
     y_train = np.asarray(y_train, np.int64)
@@ -84,8 +84,9 @@ def choose_penalties(
         splits = {seed: _split(y_train, regime, seed, spec) for seed in seeds}
         possible = [seed for seed in seeds if len(splits[seed].held)]
         chosen = [splits[seed] for seed in possible]
-        if regime.shots is not None and batched:
-            scores = _score_draws(X_train, y_train, chosen, spec)
+        if regime.shots is not None and batched and isinstance(spec.base, LogisticSpec):
+            logistic = [spec.base.with_C(C) for C in spec.grid]
+            scores = _score_draws(X_train, y_train, chosen, logistic)
         else:
             scores = [_score_one(X_train, y_train, split, spec, fit) for split in chosen]
         made |= {(regime, seed, spec): Choice(spec.base.C, "default", spec.grid) for seed in seeds}
@@ -114,7 +115,9 @@ def _score_one(X: NumpyFloat | Rows, y: NumpyInt, split: _Split, spec: HeldOutC,
     return [result.mcc if result.status.has_score else math.nan for result in results]
 
 
-def _score_draws(X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], spec: HeldOutC) -> list[list[float]]:
+def _score_draws(
+    X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], specs: Sequence[LogisticSpec]
+) -> list[list[float]]:
     """The same for many draws, in batches of equal size so that they share what is compiled; float64 throughout."""
     if not splits:
         return []
@@ -130,7 +133,7 @@ def _score_draws(X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], sp
             part += part[:1] * (size - real)
             drawn = np.unique(np.concatenate([np.concatenate(split) for split in part]))
             own = [_Split(*(np.searchsorted(drawn, rows) for rows in split)) for split in part]
-            mcc = _score_batch(_take(X, drawn), Targets(index[drawn], len(classes)), own, spec, held)
+            mcc = _score_batch(_take(X, drawn), Targets(index[drawn], len(classes)), own, specs, held)
             found += mcc[:, :real].T.tolist()
     return found
 
@@ -139,7 +142,9 @@ def _take(X: NumpyFloat | Rows, rows: NumpyInt) -> NumpyFloat:
     return X[rows] if isinstance(X, np.ndarray) else X.take(rows)
 
 
-def _score_batch(X: NumpyFloat, targets: Targets, splits: Sequence[_Split], spec: HeldOutC, padded: int) -> NumpyFloat:
+def _score_batch(
+    X: NumpyFloat, targets: Targets, splits: Sequence[_Split], specs: Sequence[LogisticSpec], padded: int
+) -> NumpyFloat:
     """MCC (c, p) of c penalties on the held-out rows of p draws, NaN where a fit came to nothing."""
     # coefficients come back in coordinates that share one shift, where exact ties survive
     wide, width = np.dtype(np.float64), X.shape[1]
@@ -153,8 +158,8 @@ def _score_batch(X: NumpyFloat, targets: Targets, splits: Sequence[_Split], spec
     keep = jnp.asarray(np.stack([np.arange(padded) < len(split.held) for split in splits]))
     columns = jnp.arange(targets.k)
     scores = []
-    for C in spec.grid:
-        fitted = solve_own_rows(X, design, targets, [split.fit for split in splits], spec.with_C(C))
+    for spec in specs:
+        fitted = solve_own_rows(X, design, targets, [split.fit for split in splits], spec)
         confusion = _own_scores(test, jnp.asarray(fitted.W), truth, keep, columns, targets.k)
         mcc = np.array(table_scores(np.asarray(confusion)).mcc)
         mcc[[not Status(int(status)).has_score for status in fitted.status]] = np.nan

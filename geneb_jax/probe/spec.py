@@ -7,10 +7,10 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.heads.specs import AnyHead
+from geneb_jax.probe.heads.specs import AnyHead, RidgeSpec, SvmSpec
 from geneb_jax.probe.regime import check_key
 
 Dtype = Literal["float32", "float64"]
@@ -33,6 +33,8 @@ class LogisticSpec:
     max_steps: Newton steps before a lane stops as ``max_steps``.
     """
 
+    head: ClassVar[str] = "logistic"
+
     C: float = 1.0
     fit_intercept: bool = True
     standardize: bool = False
@@ -51,7 +53,7 @@ class LogisticSpec:
     @property
     def name(self) -> str:
         """Short name for tables and records, with every setting that is not GENEB's default."""
-        parts = ["logistic"]
+        parts = [self.head]
         parts += ["standardized"] if self.standardize else []
         parts += ["balanced"] if self.balanced else []
         parts += [] if self.fit_intercept else ["no-intercept"]
@@ -60,8 +62,12 @@ class LogisticSpec:
     @property
     def digest(self) -> str:
         """SHA-256 over every setting; equal digests mean equal fits."""
-        body = json.dumps({"probe": "logistic", **dataclasses.asdict(self)}, sort_keys=True)
+        body = json.dumps({"probe": self.head, **dataclasses.asdict(self)}, sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
+
+    def with_C(self, C: float) -> LogisticSpec:
+        """The probe with this C."""
+        return dataclasses.replace(self, C=C)
 
     def resolved_tolerance(self, dtype: Dtype) -> float:
         """The bound on (F - F*)/F at which a lane has converged; the default depends on the precision."""
@@ -70,13 +76,18 @@ class LogisticSpec:
         return 1e-12 if dtype == "float64" else 1e-9
 
 
+Penalised = LogisticSpec | RidgeSpec | SvmSpec
+"""Probes with a penalty."""
+
+PENALISED = frozenset(kind.head for kind in get_args(Penalised))
+
 DEFAULT_GRID: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
 """The penalties of GENEB's own sensitivity study (its Appendix E)."""
 
 
 @dataclass(frozen=True)
 class HeldOutC:
-    """A logistic probe whose C is chosen, fit by fit, on a held-out part of that fit's own training rows.
+    """A probe whose C is chosen, fit by fit, on a held-out part of that fit's own training rows.
 
     base: everything but C; its C is used where no row can be held out, as with one row per class.
     grid: the candidates, ascending.
@@ -86,7 +97,7 @@ class HeldOutC:
     The rule is in `geneb_jax.probe.choose`; test rows play no part in it.
     """
 
-    base: LogisticSpec = LogisticSpec()
+    base: Penalised = LogisticSpec()
     grid: tuple[float, ...] = DEFAULT_GRID
     share: float = 0.2
     key: int = 0
@@ -111,12 +122,12 @@ class HeldOutC:
     @property
     def digest(self) -> str:
         """SHA-256 over every setting; equal digests mean equal choices and fits."""
-        body = json.dumps({"probe": "logistic", "choose": "held-out C", **dataclasses.asdict(self)}, sort_keys=True)
+        body = json.dumps({"probe": self.base.head, "choose": "held-out C", **dataclasses.asdict(self)}, sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
 
-    def with_C(self, C: float) -> LogisticSpec:
+    def with_C(self, C: float) -> Penalised:
         """The probe with this C."""
-        return dataclasses.replace(self.base, C=C)
+        return self.base.with_C(C)
 
 
 ProbeSpec = LogisticSpec | HeldOutC | AnyHead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from geneb_jax.probe.spec import PENALISED
 from geneb_jax.stats.aggregate import Series
 
 
@@ -15,8 +16,8 @@ def penalty(series: Series) -> str:
 
 
 def chooses_penalty(series: Series) -> bool:
-    """Whether C is chosen fit by fit; other probe types than the logistic one may have none."""
-    return series.C is None and series.probe.startswith("logistic")
+    """Whether C is chosen fit by fit; some probe types have none."""
+    return series.C is None and series.probe.split("-")[0] in PENALISED
 
 
 def encoder_name(series: Series, among: Sequence[Series]) -> str:

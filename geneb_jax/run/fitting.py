@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.probe.heads.specs import HeadSpec
 from geneb_jax.probe.lane import Lane, LaneResult
+from geneb_jax.probe.spec import Dtype, HeldOutC, ProbeSpec
 
 if TYPE_CHECKING:
     from geneb_jax.probe.fit import TaskArrays
-    from geneb_jax.probe.spec import Dtype
 
 Fit = Callable[[list[Lane[Any]]], list[LaneResult]]
 _Asked = TypeVar("_Asked", bound=Lane[Any])
 
 
-def is_head(lane: Lane[Any]) -> bool:
-    """Whether a lane asks for another probe than the logistic one."""
-    return isinstance(lane.spec, HeadSpec)
+def is_head(spec: ProbeSpec) -> bool:
+    """Whether it is another probe than the logistic one."""
+    return isinstance(spec.base if isinstance(spec, HeldOutC) else spec, HeadSpec)
 
 
 def fit_mixed(lanes: Sequence[Lane[Any]], logistic: Fit, heads: Fit) -> list[LaneResult]:
     """Results in the order of `lanes`: one call for logistic probes and one for the others, where there are any."""
     results: dict[int, LaneResult] = {}
     for fit, wanted in ((logistic, False), (heads, True)):
-        places = [place for place, lane in enumerate(lanes) if is_head(lane) == wanted]
+        places = [place for place, lane in enumerate(lanes) if is_head(lane.spec) == wanted]
         if places:
             results.update(zip(places, fit([lanes[place] for place in places]), strict=True))
     return [results[place] for place in range(len(lanes))]

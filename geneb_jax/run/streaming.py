@@ -9,7 +9,6 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
-from geneb_jax.probe.heads.specs import HeadSpec
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.solvers import SolverChoice
 from geneb_jax.probe.spec import Dtype, HeldOutC
@@ -54,7 +53,7 @@ class Reader:
         if not self.blocks or self.planned(element, train, test, lanes) <= self.budget:
             X_train, X_test = element.read_each(train.rows, test.rows)
             return X_train, X_test
-        if any(isinstance(lane.spec, HeadSpec) for lane in lanes):
+        if any(is_head(lane.spec) for lane in lanes):
             raise UsageError(
                 f"only logistic probes can read embeddings in blocks, and {train.task_id} with {len(train):,} rows of "
                 f"width {element.width:,} does not fit the memory budget of {self.budget / 2**20:,.0f} MiB",
@@ -77,7 +76,7 @@ class Reader:
         classes = max(2, len(np.unique(train.labels)))
         planned = planned_bytes(len(train), len(test), element.width, classes, count, self.dtype)
         # other probe types than the logistic one hold rows in float64 as well
-        heads = any(isinstance(lane.spec, HeadSpec) for lane in lanes)
+        heads = any(is_head(lane.spec) for lane in lanes)
         return planned + (2 * 8 * (len(train) + len(test)) * element.width if heads else 0)
 
     def fit(
@@ -106,7 +105,7 @@ class Reader:
     def _fit_whole(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
         from geneb_jax.probe.fit import fit_tasks
 
-        logistic = [[lane for lane in own if not is_head(lane)] for own in lanes]
+        logistic = [[lane for lane in own if not is_head(lane.spec)] for own in lanes]
         some = [i for i, own in enumerate(logistic) if own]
         found = fit_tasks([tasks[i] for i in some], [logistic[i] for i in some], dtype=self.dtype, solver=self.solver)
         solved = dict(zip(some, found, strict=True))

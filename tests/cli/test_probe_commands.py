@@ -266,10 +266,22 @@ def test_probe_types_are_named_in_the_records_and_have_their_own_c(
         assert r["mcc"] == pytest.approx(right[r["task"], r["probe_digest"], r["regime"], r["seed"]], abs=0.1)
 
 
+def test_c_of_every_type_with_a_penalty_can_be_chosen(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--regimes", "5shot", "--seeds", "1", "--C", "auto:0.1,10", "--engine", "sklearn"]
+    assert geneb("probe", store, "--probe", "ridge,svm,lda", *options, "--out", tmp_path / "run") == 0
+    assert "C chosen on held-out training rows" in capsys.readouterr().out
+    records = Run.open(tmp_path / "run").records.to_pylist()
+    assert {(r["probe"], r["c_selection"]) for r in records} == {
+        ("ridge", "held-out"), ("svm", "held-out"), ("lda", "fixed"),
+    }  # fmt: skip
+    assert {r["C"] for r in records if r["probe"] != "lda"} <= {0.1, 10}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--probe", "ridge", "--C", "auto"], "--C auto is for the logistic probe"),
         (["--probe", "lda", "--balanced"], "are for the logistic probe"),
         (["--probe", "ridge", "--C", ","], "--C is empty"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,30 @@ from geneb_jax.probe.blocks import ArrayRows
 from geneb_jax.probe.choose import choose_penalties
 from geneb_jax.probe.fit import fit_task
 from geneb_jax.probe.harness import fit_task_sklearn
+from geneb_jax.probe.heads.fit import fit_heads
+from geneb_jax.probe.heads.harness import sklearn_model
+from geneb_jax.probe.heads.specs import RidgeSpec, SvmSpec
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
-from geneb_jax.probe.spec import HeldOutC, LogisticSpec
+from geneb_jax.probe.spec import HeldOutC, LogisticSpec, Penalised
 from tests.problems import make_task
 
 FULL, TEN, ONE = Regime(None), Regime(10), Regime(1)
 SEEDS = (13, 17, 42, 7, 8, 9, 10, 11)
 optimum = partial(fit_task_sklearn, stock=False)
+
+
+def stock(spec: Penalised, y: np.ndarray) -> Any:
+    """The scikit-learn model that a specification stands for, run to its optimum."""
+    if not isinstance(spec, LogisticSpec):
+        return sklearn_model(spec, 0, np.unique(y, return_inverse=True)[1], tight=True)
+    head = LogisticRegression(
+        C=spec.C,
+        tol=1e-10,
+        max_iter=10_000,
+        class_weight="balanced" if spec.balanced else None,
+        fit_intercept=spec.fit_intercept,
+    )
+    return make_pipeline(StandardScaler(), head) if spec.standardize else head
 
 
 def by_the_rule(X: np.ndarray, y: np.ndarray, regime: Regime, seed: int, spec: HeldOutC) -> tuple[float, list[float]]:
@@ -31,14 +49,7 @@ def by_the_rule(X: np.ndarray, y: np.ndarray, regime: Regime, seed: int, spec: H
     fit, held = split_rows(y[rows], spec.share, spec.key, None if regime.shots is None else seed)
     scores = []
     for C in spec.grid:
-        head = LogisticRegression(
-            C=C,
-            tol=1e-10,
-            max_iter=10_000,
-            class_weight="balanced" if spec.base.balanced else None,
-            fit_intercept=spec.base.fit_intercept,
-        )
-        model = make_pipeline(StandardScaler(), head) if spec.base.standardize else head
+        model = stock(spec.with_C(C), y[rows[fit]])
         model.fit(X[rows[fit]].astype(np.float64), y[rows[fit]])
         scores.append(matthews_corrcoef(y[rows[held]], model.predict(X[rows[held]].astype(np.float64))))
     best = max(scores)
@@ -61,6 +72,22 @@ def test_draws_solved_together_follow_the_rule(k: int, base: LogisticSpec) -> No
         assert choice.mcc == pytest.approx(scores, abs=1e-12)
         assert (choice.C, choice.selection, choice.num_held_out) == (C, "held-out", 3 * k)
     assert len({choice.C for choice in choices}) > 1, "a test in which every choice is the same shows little"
+
+
+@pytest.mark.parametrize("base", [RidgeSpec(standardize=True), SvmSpec()], ids=lambda base: base.name)
+def test_ridge_and_svm_follow_the_rule(base: Penalised) -> None:
+    X, y, _, _ = make_task(25, 2, spread=1.5)
+    X *= np.logspace(-1, 1, X.shape[1], dtype=np.float32)
+    spec = HeldOutC(base, grid=(1e-4, 0.01, 10.0), share=0.3)
+    lanes = [(TEN, seed, spec) for seed in SEEDS[:4]] + [(FULL, 13, spec)]
+    choices = choose_penalties(X, y, lanes, partial(fit_heads, dtype="float64"))
+    for (regime, seed, _), choice in zip(lanes, choices, strict=True):
+        C, scores = by_the_rule(X, y, regime, seed, spec)
+        assert choice.mcc == pytest.approx(scores, abs=1e-12)
+        assert (choice.C, choice.selection) == (C, "held-out")
+    assert len({choice.C for choice in choices}) > 1, "a test in which every choice is the same shows little"
+    (alone,) = choose_penalties(X, y, [(ONE, 13, spec)], partial(fit_heads, dtype="float64"))
+    assert (alone.C, alone.selection) == (base.C, "default")
 
 
 def test_one_by_one_is_the_same_choice() -> None:
@@ -137,6 +164,8 @@ def test_every_setting_changes_the_digest() -> None:
         HeldOutC(grid=(1.0, 2.0)),
         HeldOutC(share=0.25),
         HeldOutC(key=1),
+        HeldOutC(RidgeSpec()),
+        HeldOutC(SvmSpec()),
     ]
     assert len({spec.digest for spec in specs} | {LogisticSpec().digest}) == len(specs) + 1
     assert HeldOutC(grid=(2.0, 1.0)).digest == HeldOutC(grid=(1.0, 2.0)).digest

@@ -94,9 +94,14 @@ class RidgeSpec(HeadSpec):
         return "ridge-standardized" if self.standardize else "ridge"
 
     @property
-    def C(self) -> float | None:
+    def C(self) -> float:
         """1 / (2 alpha), which makes the objective C·Σ (y - f)² + ½‖W‖²."""
         return 0.5 / self.alpha
+
+    def with_C(self, C: float) -> RidgeSpec:
+        """The probe with this C."""
+        _positive(self.head, "C", C)
+        return dataclasses.replace(self, alpha=0.5 / C)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,10 @@ class SvmSpec(HeadSpec):
     def __post_init__(self) -> None:
         _positive(self.head, "C", self.C)
         _whole(self.head, "max_steps", self.max_steps)
+
+    def with_C(self, C: float) -> SvmSpec:
+        """The probe with this C."""
+        return dataclasses.replace(self, C=C)
 
 
 @dataclass(frozen=True)
