@@ -85,9 +85,10 @@ def test_many_weight_vectors_at_once() -> None:
     check_grams(np.asarray(jax.jit(weighted_gram)(X, W)), X, W)
 
 
-@pytest.mark.parametrize(("n", "d", "lanes"), [(67, 70, 2), (5, 3, 1)])
-def test_the_kernel_in_the_simulator(n: int, d: int, lanes: int) -> None:
+@pytest.mark.parametrize(("n", "d", "lanes", "dtype"), [(67, 70, 2, "float32"), (5, 3, 1, "bfloat16")])
+def test_the_kernel_in_the_simulator(n: int, d: int, lanes: int, dtype: str) -> None:
     X, W = badly_scaled(n, d, lanes)
+    X = np.asarray(jnp.asarray(X, dtype))
     check_grams(simulate(mosaic_gpu.weighted_grams, X, W), X, W)
 
 

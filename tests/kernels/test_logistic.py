@@ -64,9 +64,12 @@ def test_a_nearly_certain_class_keeps_its_digits(margin: float, classes: int, ri
     np.testing.assert_allclose(residuals[:, 0], residual, rtol=2e-5, atol=1e-34)
 
 
-@pytest.mark.parametrize(("n", "d", "lanes", "classes"), [(70, 67, 3, 2), (3, 131, 3, 17)])
-def test_the_kernel_in_the_simulator(n: int, d: int, lanes: int, classes: int) -> None:
-    given_ = problem(n, d, lanes, classes)
+@pytest.mark.parametrize(
+    ("n", "d", "lanes", "classes", "dtype"), [(70, 67, 3, 2, "float32"), (3, 131, 3, 17, "bfloat16")]
+)
+def test_the_kernel_in_the_simulator(n: int, d: int, lanes: int, classes: int, dtype: str) -> None:
+    X, *rest = problem(n, d, lanes, classes)
+    given_ = np.asarray(jnp.asarray(X, dtype)), *rest
     check(simulate(mosaic_gpu.residuals_and_losses, *given_), given_)
 
 

@@ -71,7 +71,7 @@ def _tile(x: Any, w: Any, out: Any, weighted: Any, plain: Any, result: Any, *, c
             mosaic.store_parts(weighted, left[...].astype(jnp.float32) * scale)
             if plain:
                 mosaic.store_parts(plain, right[...])
-            transposed = [plgpu.transpose_ref(part, (1, 0)) for part in weighted]
+            transposed = [part.transpose((1, 0)) for part in weighted]
             mosaic.multiply(accumulator, transposed, plain or [right])
 
         block = mosaic.block(ROWS, size, x.dtype, lambda step: (step, 0))
