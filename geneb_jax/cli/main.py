@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("geneb_jax.cli.recommend", "Which models to try for a kind of task and a number of labels."),
     "leakage": ("geneb_jax.cli.leakage", "Test rows that also stand in train, and scores without them."),
     "report": ("geneb_jax.cli.report", "One HTML file, tables and figures, of runs and the official board."),
+    "site": ("geneb_jax.cli.site", "A static leaderboard site of runs and the official board."),
     "verify": ("geneb_jax.cli.verify", "Check every chunk, index and manifest of a store; --repair mends it."),
     "doctor": ("geneb_jax.cli.doctor", "Show versions and devices; --parity compares a store with scikit-learn."),
 }

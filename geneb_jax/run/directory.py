@@ -70,6 +70,11 @@ class Run:
         return cls(folder, meta, _ordered(_all_records(folder), meta))
 
     @property
+    def has_predictions(self) -> bool:
+        """Whether the predictions are still beside the records; everything but resampling does without them."""
+        return (self.path / PREDICTIONS).exists()
+
+    @property
     def has_faults(self) -> bool:
         """Whether some record has no score, or one that says nothing about the encoder."""
         by_label = {s.label: s for s in Status}
@@ -104,6 +109,11 @@ class Run:
         encoder = self.meta.encoder(row["encoder_digest"])
         element = encoder.element if encoder else row["encoder_digest"][:12]
         return read_predictions(self.path / PREDICTIONS, element, row["task"], record_id)
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is a run directory, rather than a store."""
+    return (Path(path) / _META).is_file()
 
 
 class RunWriter:

@@ -7,13 +7,15 @@ shape of its own; scores are coloured by cividis, made for the same purpose.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import altair as alt
 
 from geneb_jax.report.web.content import MACRO, Content, Place, regime_name
+from geneb_jax.report.web.sensitivity import agreement_marks, agreement_rows
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#7F7F7F")
 SHAPES: Final = (
@@ -29,6 +31,10 @@ SHAPES: Final = (
 HIGHLIGHTED: Final = 6
 """Encoders drawn in colour where there are too many for a line each."""
 DATA: Final = "scores"
+_LINE_OF_TEXT: Final = 0.05
+"""Height of a name in the scale chart, as a share of the range of scores."""
+_NAME_IN_DECADES: Final = 1.3
+"""Its width, on the axis of sizes."""
 _FOR_SLANTED_LABELS: Final = {"left": 0, "top": 0, "bottom": 0, "right": 55}
 Row = dict[str, Any]
 
@@ -37,8 +43,8 @@ Row = dict[str, Any]
 class Chart:
     """One figure: its Vega-Lite specification, what it shows in words, and the columns of its data table.
 
-    `columns` are (field of the data, head); `scopes` says which rows of the data the table lists: "chosen" or
-    "categories".
+    `columns` are (field of the data, head); the table lists the rows of the chosen regime and score, or of all regimes
+    or all categories. `rows` are its own data, None where it draws from the shared ones.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Chart:
     columns: tuple[tuple[str, str], ...]
     every_regime: bool = False
     every_category: bool = False
+    section: str = "charts"
+    rows: list[Row] | None = None
 
 
 def scope_id(place: Place) -> str:
@@ -63,6 +71,7 @@ def score_rows(content: Content) -> list[Row]:
     for regime in content.regimes:
         for place in content.places:
             frontier = content.frontier.get((regime, place), frozenset())
+            named = _apart(content, regime, place, frontier)
             for entrant in content.ordered(regime, place):
                 cell = content.cell(regime, place, entrant.key)
                 if cell.value is None:
@@ -84,6 +93,7 @@ def score_rows(content: Content) -> list[Row]:
                     "rank_high": cell.rank_high,
                     "tied": cell.tied,
                     "frontier": (entrant.key in frontier) or None,
+                    "named": (entrant.key in named) or None,
                     "lead": (first is not None and first <= HIGHLIGHTED) or None,
                 }
                 if place[0] == "category":
@@ -94,8 +104,22 @@ def score_rows(content: Content) -> list[Row]:
 
 def charts(content: Content) -> list[Chart]:
     """The charts that this content has data for, in the order of the page."""
-    makers: tuple[Callable[[Content], Chart | None], ...] = (_ranks, _scores, _heatmap, _scale, _shots)
+    makers: tuple[Callable[[Content], Chart | None], ...] = (_ranks, _scores, _heatmap, _scale, _shots, _agreements)
     return [chart for make in makers if (chart := make(content)) is not None]
+
+
+def _apart(content: Content, regime: str, place: Place, frontier: Collection[str]) -> set[str]:
+    """Of the frontier the encoders whose names in the scale chart do not run into a better one's."""
+    values = [cell.value for cell in content.cells[regime].get(place, {}).values() if cell.value is not None]
+    line = (max(values) - min(values)) * _LINE_OF_TEXT if values else 0.0
+    kept: list[tuple[float, float, str]] = []
+    for entrant in content.ordered(regime, place):
+        value = content.cell(regime, place, entrant.key).value
+        if entrant.key in frontier and entrant.params and value is not None:
+            size = math.log10(entrant.params)
+            if all(at - value > line or abs(size - other) > _NAME_IN_DECADES for at, other, _ in kept):
+                kept.append((value, size, entrant.key))
+    return {key for _, _, key in kept}
 
 
 def _base(content: Content) -> alt.Chart:
@@ -221,11 +245,14 @@ def _scale(content: Content) -> Chart | None:
     line = front.mark_line(interpolate="step-after", strokeDash=[5, 3], strokeWidth=1.5, color="#7F7F7F").encode(
         x=x, y=y, order="params:Q"
     )
-    text = front.mark_text(align="right", dx=-7, dy=-8, fontSize=11).encode(x=x, y=y, text="model:N")
+    # names stand on the side where there is room
+    text = front.transform_filter("datum.named").mark_text(
+        align=alt.expr("datum.params < 3e7 ? 'left' : 'right'"), dx=alt.expr("datum.params < 3e7 ? 8 : -8"), dy=-8
+    ).encode(x=x, y=y, text="model:N")
     return _chart(
         "scale", title, (line + points + text).properties(height=380),
-        "Every point is a model. Dashed: the Pareto frontier, the models that no smaller or equal one beats; these are "
-        "named. Scores are points without intervals where the board published none.",
+        "Every point is a model. Dashed: the Pareto frontier, the models that no smaller or equal one beats. These are "
+        "named where there is room. Scores are points without intervals where the board published none.",
         (("model", "Encoder"), ("params", "Parameters"), ("value", content.metric), ("frontier", "On the frontier")),
     )  # fmt: skip
 
@@ -244,7 +271,7 @@ def _shots(content: Content) -> Chart | None:
     best = base.transform_filter("datum.lead")
     colours, shapes = alt.Scale(range=list(OKABE_ITO)), alt.Scale(range=list(SHAPES))
     lines = best.mark_line(strokeWidth=2).encode(
-        x=x, y=y, tooltip=tips, color=alt.Color("model:N", scale=colours, legend=None)
+        x=x, y=y, tooltip=tips, stroke=alt.Stroke("model:N", scale=colours, legend=None)
     )
     points = best.mark_point(size=70, filled=True, opacity=1).encode(
         x=x, y=y, tooltip=tips,
@@ -256,6 +283,22 @@ def _shots(content: Content) -> Chart | None:
         "Few-shot scores are means over random draws of the training sequences.",
         (("model", "Encoder"), ("regime", "Training data"), ("value", content.metric), ("rank", "Rank")),
         every_regime=True,
+    )  # fmt: skip
+
+
+def _agreements(content: Content) -> Chart | None:
+    rows = agreement_rows(content.sensitivity)
+    if not rows:
+        return None
+    rule, points = agreement_marks(_base(content), OKABE_ITO)
+    marks = (rule + points).properties(height=60 + 16 * len(rows))
+    return _chart(
+        "agreements", "Agreement of rankings under two settings", marks,
+        "Dot: Spearman's correlation between the rankings of the encoders under two values of one setting, all else "
+        "equal; line: its bootstrap interval. 1 is the same order, 0 unrelated.",
+        (("pair", "Compared"), ("regime", "Training data"), ("value", "Spearman"), ("low", "from"), ("high", "to"),
+         ("lowest", "lowest"), ("flips", "Pairs that change order"), ("real", "significant in both")),
+        section="sensitivity", rows=rows,
     )  # fmt: skip
 
 
@@ -273,10 +316,10 @@ def _shots_of(regime: str) -> float:
 
 
 def _chart(
-    name: str, title: str, chart: alt.TopLevelMixin, caption: str, columns: tuple[tuple[str, str], ...], **table: bool
+    name: str, title: str, chart: alt.TopLevelMixin, caption: str, columns: tuple[tuple[str, str], ...], **more: Any
 ) -> Chart:
     # the page's theme brings colours and fonts; the height of named rows follows from their number
     spec: dict[str, Any] = chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).to_dict()
     spec.pop("config", None)
     description = f"{title}. {caption} The data are in the table below the chart."
-    return Chart(name, title, caption, description, spec, columns, **table)
+    return Chart(name, title, caption, description, spec, columns, **more)

@@ -103,7 +103,6 @@ class Content:
     legend: tuple[tuple[str, str], ...] = ()
     audit: tuple[Table, ...] = ()
     provenance: tuple[Table, ...] = ()
-    board: tuple[Table, ...] = ()
     sensitivity: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property

@@ -22,13 +22,14 @@ def write_figures(content: Content, out: Path, ending: Literal["png", "svg"]) ->
     out.mkdir(parents=True, exist_ok=True)
     rows, found = score_rows(content), []
     for chart in charts(content):
-        for regime in content.regimes[: 1 if chart.every_regime else None]:
+        whole = chart.every_regime or chart.rows is not None
+        for regime in content.regimes[: 1 if whole else None]:
             spec: dict[str, Any] = json.loads(json.dumps(chart.spec))
-            spec |= {"title": chart.title, "config": _STYLE, "datasets": {DATA: rows}, "width": WIDTH}
+            spec |= {"title": chart.title, "config": _STYLE, "datasets": {DATA: chart.rows or rows}, "width": WIDTH}
             for param in spec["params"]:
                 if param["name"] == "regime":
                     param["value"] = regime_name(regime)
-            path = out / f"{chart.name}{'' if chart.every_regime else f'-{regime}'}.{ending}"
+            path = out / f"{chart.name}{'' if whole else f'-{regime}'}.{ending}"
             if ending == "png":
                 path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, ppi=200))
             else:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from geneb_jax.report.web.charts import charts
 from geneb_jax.report.web.content import Content
-from geneb_jax.report.web.pages import InFile, chart_payload, content_policy, inline_assets, page_texts, render
+from geneb_jax.report.web.pages import InFile, content_policy, inline_assets, overview, page_texts
 
 REPORT: Final = "report.html"
 
@@ -15,8 +14,8 @@ REPORT: Final = "report.html"
 def report_page(content: Content) -> str:
     """The whole report."""
     assets, links = inline_assets(), InFile()
-    return render(
-        "report.html.j2", content, links, assets, charts=charts(content), payload=chart_payload(content),
+    return overview(
+        "report.html.j2", content, links, assets,
         pages=page_texts(content, links), policy=content_policy(assets.js, assets.vega),
     )  # fmt: skip
 

@@ -29,6 +29,7 @@ from geneb_jax.report.web.content import (
     regime_name,
     regime_words,
 )
+from geneb_jax.report.web.sensitivity import sensitivity_tables
 
 VEGA_LITE: Final = "6.4"
 """The version that Altair 6 writes and vl-convert ships, with its Vega and the interpreter of expressions."""
@@ -131,17 +132,18 @@ def page_texts(content: Content, links: Links) -> Markup:
     })  # fmt: skip
 
 
-def chart_payload(content: Content) -> Markup:
-    """The data of all charts, once, and their specifications, as JSON."""
-    found = {
+def overview(template: str, content: Content, links: Links, assets: Assets, **more: Any) -> str:
+    """A page with the leaderboards and the charts: the charts' data once, and their specifications, as JSON."""
+    drawn = charts(content)
+    payload = {
         "rows": score_rows(content),
         "charts": {
             c.name: {"spec": c.spec, "columns": c.columns, "every_regime": c.every_regime,
-                     "every_category": c.every_category}
-            for c in charts(content)
+                     "every_category": c.every_category, "rows": c.rows}
+            for c in drawn
         },
     }  # fmt: skip
-    return _json(found)
+    return render(template, content, links, assets, charts=drawn, payload=_json(payload), **more)
 
 
 def asset(name: str) -> str:
@@ -158,6 +160,13 @@ def vega_bundle() -> str:
     return bundle
 
 
+def vega_version() -> str:
+    """Of the script that `vega_bundle` makes, without making it."""
+    import vl_convert
+
+    return f"{vl_convert.get_vega_version()} {VEGA_LITE} {vl_convert.get_vega_embed_version()}"
+
+
 def inline_assets() -> Assets:
     """Style and scripts for a page that stands alone."""
     return Assets(True, *(Markup(_closed(text)) for text in (asset("report.css"), asset("report.js"), vega_bundle())))
@@ -169,15 +178,6 @@ def content_policy(*scripts: str) -> str:
         f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
     )  # fmt: skip
     return f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:; font-src data:"
-
-
-def templates_digest() -> str:
-    """SHA-256 over every template, style and script of the package, and its version."""
-    found = hashlib.sha256(__version__.encode())
-    for folder in ("templates", "assets"):
-        for path in sorted(files(__package__).joinpath(folder).iterdir(), key=lambda path: path.name):
-            found.update(path.name.encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
 
 
 def _json(value: Any) -> Markup:
@@ -233,7 +233,7 @@ def _helpers(content: Content, links: Links) -> dict[str, Any]:
         "rank": lambda cell: "–" if cell.rank is None else f"{cell.rank:g}",
         "span": lambda cell: f"({cell.rank_low:g}–{cell.rank_high:g})",
         "size": _size,
-        "sensitivity": (), "board_tables": content.board,
+        "sensitivity": sensitivity_tables(content.sensitivity),
     }  # fmt: skip
 
 

@@ -133,7 +133,7 @@
     return {
       background: null, font, view: { stroke: null }, text: { fill: colour("ink"), font },
       axis: { ...text, gridColor: colour("line"), domainColor: colour("quiet"), tickColor: colour("quiet") },
-      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor(width / 170)), labelLimit: 150 },
+      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor(width / 210)), labelLimit: 180 },
     };
   }
 
@@ -145,7 +145,7 @@
       if ((views.has(name) && !again) || place.clientWidth === 0) continue;
       views.get(name)?.finalize();
       // the page holds the data once, and every chart is given the same rows
-      const spec = { ...source.charts[name].spec, datasets: { scores: source.rows } };
+      const spec = { ...source.charts[name].spec, datasets: { scores: source.charts[name].rows ?? source.rows } };
       const chart = await vegaEmbed(place, spec, {
         actions: false, renderer: "svg", ast: true, config: config(place.clientWidth), tooltip: { theme: "custom" },
       });
@@ -162,8 +162,8 @@
   }
 
   function list(figure) {
-    const { columns, every_regime, every_category } = source.charts[figure.dataset.chart];
-    const rows = source.rows.filter((row) =>
+    const { columns, every_regime, every_category, rows: own } = source.charts[figure.dataset.chart];
+    const rows = own ?? source.rows.filter((row) =>
       (every_regime || row.regime === state.regime) && (every_category ? row.category : row.scope === state.scope));
     const table = document.createElement("table");
     table.createCaption().textContent = figure.querySelector("h3").textContent;
@@ -194,6 +194,7 @@
   // ---- pages within the file: of tasks, categories and encoders, as text until one is asked for --------------------
   const texts = document.getElementById("pages-data");
   const page = document.getElementById("page");
+  const title = document.title;
   const overview = document.getElementById("overview");
   let pages = null;
 
@@ -206,6 +207,7 @@
       page.innerHTML = found ?? "";
       page.hidden = !found;
       overview.hidden = Boolean(found);
+      document.title = found ? `${page.querySelector("h1").textContent} – ${title}` : title;
       if (found) {
         scrollTo(0, 0);
         page.focus({ preventScroll: true });
@@ -216,6 +218,11 @@
     draw();
   }
 
+  let resized;
+  addEventListener("resize", () => {
+    clearTimeout(resized);
+    resized = setTimeout(() => draw(true), 200);
+  });
   addEventListener("hashchange", route);
   addEventListener("load", route);
 })();
