@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geneb_jax.cli.boards import board_options, open_board
+from geneb_jax.cli.boards import board_options, open_board, published_board
 from geneb_jax.cli.options import resample_options, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
@@ -71,6 +71,8 @@ def command(
     from geneb_jax.stats.analysis.board import ScoreBoard
 
     names = _wanted(wanted, edges)
+    if few == "full":
+        raise UsageError("--few takes a few-shot regime", cure="such as --few 1shot; it is compared with full data")
     notes: list[str] = []
     if runs:
         opened, board = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
@@ -80,11 +82,14 @@ def command(
             board = ScoreBoard.published(version).beside(board)
             notes = protocol_differences(opened, board.tasks)
     else:
-        board = ScoreBoard.published(version)
+        board = published_board(version, own_sizes)
     question = Question(board, regime, few, resampling["level"], _in_domain(in_domain, board), labels, int(ddof), edges)
     if as_json:
         found = {name: ANALYSES[name](question)[0] for name in names}
-        settings = {"sizes": version, "regime": regime, "labels": labels, "ddof": int(ddof), "tasks": len(board.tasks)}
+        settings = {
+            "sizes": version, "regime": regime, "few": few, "in_domain": question.in_domain, "labels": labels,
+            "ddof": question.ddof, "level": question.level, "models": len(board.models), "tasks": len(board.tasks),
+        }  # fmt: skip
         click.echo(json.dumps({"settings": settings, "protocol": notes, **found}, indent=2, default=_plain))
         return int(ExitCode.DONE)
     _print([section for name in names for section in _sections(name, question, alone=len(names) == 1)], board, notes)

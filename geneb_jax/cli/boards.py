@@ -11,7 +11,7 @@ import click
 from geneb_jax.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from geneb_jax.published import PublishedModel, SizeVersion
+    from geneb_jax.published import SizeVersion
     from geneb_jax.run import Run
     from geneb_jax.stats.aggregate import Series
     from geneb_jax.stats.analysis.board import Entry, ScoreBoard
@@ -46,13 +46,6 @@ def parse_sizes(words: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def board_model(encoder: str) -> PublishedModel | None:
-    """The published model that an encoder of a run is, by the name that registry models have; None for any other."""
-    from geneb_jax.published import models
-
-    return next((one for one in models().values() if one.display == encoder.partition(",")[0]), None)
-
-
 def run_entries(runs: Sequence[Run], sizes: Mapping[str, int], version: SizeVersion) -> dict[Series, Entry]:
     """The entry of every series of the runs: registry models under their official id where only one series is theirs.
 
@@ -61,6 +54,7 @@ def run_entries(runs: Sequence[Run], sizes: Mapping[str, int], version: SizeVers
     Raises:
         UnknownNameError: a size was given for an encoder that no run has.
     """
+    from geneb_jax.published import board_model
     from geneb_jax.report.naming import series_name
     from geneb_jax.stats.aggregate import task_scores
     from geneb_jax.stats.analysis.board import Entry
@@ -88,6 +82,15 @@ def board_options(function: Callable[..., Any]) -> Callable[..., Any]:
     own = click.option("--size", "own_sizes", multiple=True, metavar="NAME=NUMBER",
                        help="Parameters of an encoder of RUN, such as my-model=12M; repeat it.")  # fmt: skip
     return version(own(function))
+
+
+def published_board(version: SizeVersion, own_sizes: Sequence[str], *, self_reported: bool = False) -> ScoreBoard:
+    """The official board, where no run was named. Raises UsageError where a size was given that belongs to none."""
+    from geneb_jax.stats.analysis.board import ScoreBoard
+
+    if own_sizes:
+        raise UsageError("--size is of an encoder of RUN, and there is none", cure="name a run, or leave --size out")
+    return ScoreBoard.published(version, self_reported=self_reported)
 
 
 def open_board(

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "curves": ("geneb_jax.cli.curves", "Scores by labelled rows, and how many draws a ranking needs."),
     "analyse": ("geneb_jax.cli.analyse", "The paper's analyses, on the official board or on runs: size, wins, pairs."),
     "recommend": ("geneb_jax.cli.recommend", "Which models to try for a kind of task and a number of labels."),
+    "export": ("geneb_jax.cli.export", "A run as GENEB's submission file with its model card, or as MTEB's files."),
     "leakage": ("geneb_jax.cli.leakage", "Test rows that also stand in train, and scores without them."),
     "report": ("geneb_jax.cli.report", "One HTML file, tables and figures, of runs and the official board."),
     "site": ("geneb_jax.cli.site", "A static leaderboard site of runs and the official board."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from geneb_jax.cli.boards import board_model, board_options, open_board, parse_params
+from geneb_jax.cli.boards import board_options, open_board, parse_params, published_board
 from geneb_jax.cli.options import parse_size, resample_options, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
@@ -67,7 +67,6 @@ def command(
     Without RUN the published board answers, offline: the models within a margin of the best. With RUN…, the encoders
     there that the paired test cannot tell from the best. docs/choose.md explains both.
     """
-    from geneb_jax.stats.analysis.board import ScoreBoard
     from geneb_jax.stats.analysis.choice import choose
 
     families: Mapping[str, str] = {}
@@ -75,7 +74,7 @@ def command(
         opened, board = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
         families = {encoder.name: encoder.family for run in opened for encoder in run.meta.encoders}
     else:
-        board = ScoreBoard.published(version, self_reported=True)
+        board = published_board(version, own_sizes, self_reported=True)
     scope = _scope(board, regime, category)
     facts = {model: _facts(board, model, families, BYTES[precision]) for model in board.models}
     left_out = _left_out(
@@ -101,16 +100,18 @@ def command(
 
 
 def _scope(board: ScoreBoard, regime: str, text: str) -> str:
-    """The scope that a text means, whatever its case. Raises UnknownNameError."""
+    """The scope that a text means, whatever its case, or the only one that begins so. Raises UnknownNameError."""
     known = ("macro", "micro", *board.scopes(regime))
-    for name in known:
-        if text.lower() == name.lower():
-            return name
-    raise unknown_name("category", text, known)
+    like = [name for name in known if name.lower().startswith(text.lower())]
+    same = [name for name in like if len(name) == len(text)]
+    if len(same or like) != 1:
+        raise unknown_name("category", text, known)
+    return (same or like)[0]
 
 
 def _facts(board: ScoreBoard, model: str, families: Mapping[str, str], bytes_each: int) -> Facts:
     from geneb_jax.encoder.registry import registry
+    from geneb_jax.published import board_model
 
     name = board.names[model]
     published = board_model(name)
@@ -167,16 +168,13 @@ def _print(
     from rich.text import Text
 
     from geneb_jax.report.analysis import print_section
-    from geneb_jax.report.choice import choice_section, margin_text, reason
+    from geneb_jax.report.choice import choice_section, heading, margin_text, reason
     from geneb_jax.report.tables import console
 
     to = console()
     shown = found.candidates[:count]
     names = {model: one.name for model, one in facts.items()}
-    to.print(Text(
-        f"{len(shown)} to try for {found.scope} at {found.regime}, from "
-        + ("the published board." if published else "the runs."), style="bold",
-    ))  # fmt: skip
+    to.print(Text(heading(found, len(shown), "the published board" if published else "the runs"), style="bold"))
     to.print(margin_text(found, names))
     print_section(choice_section(found, shown, facts), to)
     for one in shown:
@@ -185,16 +183,19 @@ def _print(
         for step in _steps(facts[one.model]):
             to.print(f"  {step}", markup=False, highlight=False, soft_wrap=True)
     to.print()
-    for note in _notes(facts, left_out, precision):
+    for note in _notes(facts, left_out, precision, published=published):
         to.print(Text(note, style="dim"))
 
 
-def _notes(facts: Mapping[str, Facts], left_out: Mapping[str, str], precision: str) -> list[str]:
+def _notes(facts: Mapping[str, Facts], left_out: Mapping[str, str], precision: str, *, published: bool) -> list[str]:
     notes = [
         f"Memory: parameters times {BYTES[precision]} bytes ({precision}) times {OVERHEAD:g}, for activations of a "
         "small batch; long sequences take more.",
         "Licences are those of the weights, as their authors state them; –: not stated, which allows nothing.",
     ]
+    own = [one.name for one in facts.values() if one.entry and not one.entry.official]
+    if own and published:
+        notes.append(f"Scores that the board takes from a model's author, unchecked: {', '.join(own)}.")
     reasons: dict[str, list[str]] = {}
     for model, why in left_out.items():
         reasons.setdefault(why, []).append(facts[model].name)

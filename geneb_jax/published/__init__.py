@@ -11,6 +11,7 @@ from geneb_jax.published.models import Labels as Labels
 from geneb_jax.published.models import LabelVersion as LabelVersion
 from geneb_jax.published.models import PublishedModel as PublishedModel
 from geneb_jax.published.models import SizeVersion as SizeVersion
+from geneb_jax.published.models import board_model as board_model
 from geneb_jax.published.models import models as models
 from geneb_jax.published.pairs import MatchedPair as MatchedPair
 from geneb_jax.published.pairs import matched_pairs as matched_pairs

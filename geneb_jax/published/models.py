@@ -88,6 +88,11 @@ def models() -> Mapping[str, PublishedModel]:
     return MappingProxyType({row["model"]: _model(row) for row in read_table("models")})
 
 
+def board_model(encoder: str) -> PublishedModel | None:
+    """The model that an encoder of a run is, by the name that registry models have; None for any other."""
+    return next((one for one in models().values() if one.display == encoder.partition(",")[0]), None)
+
+
 def _model(row: Mapping[str, str]) -> PublishedModel:
     same = ("model", "display", "architecture", "tokenization", "pretraining", "architecture_board",
             "tokenization_board", "pretraining_board", "tokenizer_actual", "length_unit", "weights_source",

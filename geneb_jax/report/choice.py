@@ -30,6 +30,18 @@ class ModelFacts(Protocol):
         """Of the weights."""
 
 
+def heading(found: Choice, count: int, source: str) -> str:
+    """What the list is of, in words."""
+    kind = {"macro": "all kinds of task alike (macro)", "micro": "all tasks alike (micro)"}.get(
+        found.scope, found.scope
+    )
+    shots = found.regime.removesuffix("shot")
+    data = (
+        "all training data" if found.regime == "full" else f"{shots} labelled example{'s' * (shots != '1')} per class"
+    )
+    return f"{count} to try for {kind} with {data} ({found.regime}), from {source}"
+
+
 def choice_section(found: Choice, shown: Sequence[Candidate], facts: Mapping[str, ModelFacts]) -> Section:
     """Size, memory, licence and score of the models that are named."""
     held = [facts[one.model] for one in shown]
@@ -39,7 +51,7 @@ def choice_section(found: Choice, shown: Sequence[Candidate], facts: Mapping[str
         [Column("model", [one.name for one in held])],
         [
             Column("parameters", ["–" if one.params is None else size_text(one.params) for one in held]),
-            Column("memory", ["–" if one.memory is None else f"{one.memory / 1e9:.1f} GB" for one in held]),
+            Column("memory", [_memory_text(one.memory) for one in held]),
             Column("licence", [one.licence or "–" for one in held]),
             Column("MCC", [f"{one.score.value:.3f}" for one in shown]),
             Column("behind the best", ["–" if one.model == found.best else f"{one.behind.value:.3f}" for one in shown]),
@@ -47,6 +59,12 @@ def choice_section(found: Choice, shown: Sequence[Candidate], facts: Mapping[str
         ],
         [f"{more} more are as good and larger: --count {found.num_within} shows them."] if more > 0 else [],
     )
+
+
+def _memory_text(size: int | None) -> str:
+    if size is None:
+        return "–"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def margin_text(found: Choice, names: Mapping[str, str]) -> str:
@@ -57,8 +75,8 @@ def margin_text(found: Choice, names: Mapping[str, str]) -> str:
     limit = f"{found.margin.value:.3f}"
     why = {
         "given": "the margin asked for",
-        "tasks": "which the choice of tasks alone can make",
-        "borrowed": "which the choice of tasks alone can make in the other categories",
+        "tasks": "a lead that other tasks of this kind could undo",
+        "borrowed": "a lead that other tasks could undo, as far as the other categories tell",
     }[found.margin.source]
     return f"Best over {tasks}: {best}. As good: at most {limit} behind it, {why}."
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from geneb_jax.probe.regime import GENEB_SEEDS
 from geneb_jax.published import categories, tasks
 from geneb_jax.run import Run
+from geneb_jax.run.meta import Settings
 from geneb_jax.run.presets import by_preset
 
 SUITE: Final = "geneb"
@@ -18,7 +19,7 @@ def protocol_differences(runs: Sequence[Run], shared: Collection[str]) -> list[s
     return [
         *_data(runs, shared),
         *_encoders(runs),
-        *_probes(runs),
+        *_fits([run.meta.settings for run in runs]),
         "The board publishes points without intervals: what is uncertain about them is in no interval here.",
     ]
 
@@ -51,24 +52,26 @@ def _encoders(runs: Sequence[Run]) -> Iterator[str]:
         yield f"No model of the board, or not by its registry entry: {_listed(others)}."
 
 
-def _probes(runs: Sequence[Run]) -> Iterator[str]:
-    settings = [run.meta.settings for run in runs]
+def probe_differences(probes: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """In what probes, given by the settings that a run keeps of each, differ from the board's."""
+    stock = {"name": "logistic", "C": 1.0, "fit_intercept": True, "standardize": False, "balanced": False}
+    for probe in {probe["digest"]: probe for probe in probes}.values():
+        other = [key for key, value in stock.items() if probe.get(key, value) != value]
+        if other:
+            own, board = ([f"{key} = {held.get(key)}" for key in other] for held in (probe, stock))
+            yield f"Probe {probe['name']}: {', '.join(own)}; the board's has {', '.join(board)}."
+
+
+def _fits(settings: Sequence[Settings]) -> Iterator[str]:
     for engine in sorted({one.engine for one in settings}):
         if engine != "sklearn":
             yield (
                 f"Fits of the engine {engine} end at the optimum; the board's, by scikit-learn's stock settings, may "
                 "stop before it. `--engine sklearn` runs those."
             )
-    for probe in {str(probe["name"]): probe for one in settings for probe in one.probes}.values():
-        stock = {"name": "logistic", "C": 1.0, "fit_intercept": True, "standardize": False, "balanced": False}
-        other = [key for key, value in stock.items() if probe.get(key, value) != value]
-        if other:
-            own, board = ([f"{key} = {held.get(key)}" for key in other] for held in (probe, stock))
-            yield f"Probe {probe['name']}: {', '.join(own)}; the board's has {', '.join(board)}."
-    for one in settings:
-        few = any(regime != "full" for regime in one.regimes)
-        if few and tuple(one.seeds) != GENEB_SEEDS:
-            yield f"Few-shot scores are means over {len(one.seeds)} draws; the board's over the five seeds of GENEB."
+    yield from probe_differences(probe for one in settings for probe in one.probes)
+    for draws in sorted({tuple(one.seeds) for one in settings if set(one.regimes) != {"full"}} - {GENEB_SEEDS}):
+        yield f"Few-shot scores are means over {len(draws)} draws; the board's over the five seeds of GENEB."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,26 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from geneb_jax.cli.main import main
 from geneb_jax.published import models, task_mcc, tasks
 from geneb_jax.run import Run
 from geneb_jax.stats.compare import compare
 from geneb_jax.stats.samples import task_samples
 
 FAST = ("--resamples", "200")
-
-
-@pytest.fixture
-def geneb(capsys):
-    """Run a command; returns its exit status and what it printed."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out + said.err
-
-    return call
 
 
 def test_the_board_is_analysed_without_a_run(geneb):
@@ -41,6 +27,8 @@ def test_the_board_is_analysed_without_a_run(geneb):
     assert found["reversals"]["num_models"] == 36
     assert geneb("analyse", "--what", "scales")[1].count("did you mean scale") == 1
     assert geneb("analyse", "--what", "graph")[0] == 2
+    assert geneb("analyse", "--size", "GROVER=1M")[0] == 2
+    assert geneb("analyse", "--few", "full")[0] == 2
 
 
 def test_runs_are_analysed_alone_and_beside_the_board(geneb, board_run: Run, tmp_path):
@@ -65,7 +53,10 @@ def test_runs_are_analysed_alone_and_beside_the_board(geneb, board_run: Run, tmp
 def test_three_models_for_splice_sites_with_ten_labels_each(geneb):
     status, shown = geneb("recommend", "--category", "splice sites", "--regime", "10shot")
     assert status == 0
-    assert shown.startswith("3 to try for Splice Sites at 10shot")
+    assert shown.startswith("3 to try for Splice Sites with 10 labelled examples per class (10shot)")
+    assert geneb("recommend", "--category", "splice", "--regime", "10shot")[1] == shown
+    status, shown = geneb("recommend", "--category", "m")  # macro, micro, and Mouse Enh.
+    assert (status, "there is no category called 'm'" in shown) == (3, True)
     status, shown = geneb("recommend", "--category", "Splice Sites", "--regime", "10shot", "--json")
     found = json.loads(shown)
     own = [task.id for task in tasks() if task.category == "Splice Sites"]
