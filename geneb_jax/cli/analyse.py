@@ -69,6 +69,7 @@ def command(
     whether they survive the paired test. docs/analyses.md defines each.
     """
     from geneb_jax.stats.analysis.board import ScoreBoard
+    from geneb_jax.stats.bootstrap import RESAMPLES
 
     names = _wanted(wanted, edges)
     if few == "full":
@@ -84,15 +85,24 @@ def command(
     else:
         board = published_board(version, own_sizes)
     question = Question(board, regime, few, resampling["level"], _in_domain(in_domain, board), labels, int(ddof), edges)
+    found, left_out = _answers(names, question)
     if as_json:
-        found = {name: ANALYSES[name](question)[0] for name in names}
         settings = {
             "sizes": version, "regime": regime, "few": few, "in_domain": question.in_domain, "labels": labels,
             "ddof": question.ddof, "level": question.level, "models": len(board.models), "tasks": len(board.tasks),
         }  # fmt: skip
-        click.echo(json.dumps({"settings": settings, "protocol": notes, **found}, indent=2, default=_plain))
+        parts = {name: data for name, (data, _) in found.items()}
+        out = {"settings": settings, "protocol": notes, **parts, "left_out": left_out}
+        click.echo(json.dumps(out, indent=2, default=_plain))
         return int(ExitCode.DONE)
-    _print([section for name in names for section in _sections(name, question, alone=len(names) == 1)], board, notes)
+    if runs and resampling["resamples"] < RESAMPLES:
+        notes.append(
+            f"With {resampling['resamples']:,} resamples no p-value is below {2 / (resampling['resamples'] + 1):.2g}, "
+            "and each is multiplied by up to the number of claims: take more before you say that one does not survive."
+        )
+    _print([section for _, sections in found.values() for section in sections], board, notes)
+    for reason in dict.fromkeys(left_out.values()):
+        click.echo(f"\nLeft out: {', '.join(name for name, why in left_out.items() if why == reason)}. {reason}")
     return int(ExitCode.DONE)
 
 
@@ -109,18 +119,17 @@ def _print(sections: Sequence[Section], board: ScoreBoard, notes: Sequence[str])
         print_section(section, to)
 
 
-def _sections(name: str, question: Question, *, alone: bool) -> list[Section]:
-    """The sections of one analysis; one that the board has too little for is left out, with the reason."""
-    from geneb_jax.report.analysis import Section
-
-    try:
-        return ANALYSES[name](question)[1]
-    except UsageError as error:
-        if alone:
-            raise
-        from geneb_jax.report.layout import Column
-
-        return [Section(name, [Column("", [])], [], [f"Left out: {error.what}. {error.cure or ''}".rstrip()])]
+def _answers(names: Sequence[str], question: Question) -> tuple[dict[str, Answer], dict[str, str]]:
+    """The analyses, and those of several that the board has too little for, with the reason and what to do."""
+    found, left_out = {}, {}
+    for name in names:
+        try:
+            found[name] = ANALYSES[name](question)
+        except UsageError as error:
+            if len(names) == 1:
+                raise
+            left_out[name] = f"Reason: {error.what}. What to do: {error.cure}."
+    return found, left_out
 
 
 def _wanted(text: str | None, edges: Path | None) -> list[str]:

@@ -87,7 +87,7 @@ def reversals_section(found: Reversals, names: Names) -> Section:
         f"{found.regime}: {_count(found.count)} of {found.num_pairs} pairs are reversed: the smaller one scores higher",
         [Column("smaller", [names[one.small] for one in rows]), Column("larger", [names[one.large] for one in rows])],
         [
-            Column("size ratio", [f"{one.ratio:.3g}" for one in rows]),
+            Column("size ratio", [f"{one.ratio:,.0f}" if one.ratio >= 100 else f"{one.ratio:.3g}" for one in rows]),
             *_estimates("ahead by", [one.difference for one in rows]),
             *_survivals([one.test for one in rows]),
         ],
@@ -125,8 +125,9 @@ def drop_section(found: Sequence[Drop]) -> Section:
         [
             *_estimates("mean", [one.mean for one in found]),
             *_estimates("below full", [one.lost for one in found]),
-            *_estimates("rank correlation with full", [one.rho for one in found]),
+            *_estimates("rho with full", [one.rho for one in found]),
         ],
+        ["rho: Spearman's correlation of the models' ranking with that at full data; 1 is the same order."],
     )
 
 
@@ -323,7 +324,7 @@ def _test_note(tests: Sequence[ClaimTest | None], what: str) -> list[str]:
     lasting = sum(one.survives for one in held)
     return [
         f"{lasting} of {len(held)} {what} that could be tested survive the paired test, after Holm's correction. "
-        "Published scores are points: – where both sides are published."
+        "–: nothing to test, or both sides are published points."
     ]
 
 

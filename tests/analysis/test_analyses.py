@@ -172,7 +172,11 @@ def test_our_models_join_the_board_on_common_tasks(ours):
     assert [one.test for one in reranks(board) if not one.changed] == [None] * sum(
         not r.changed for r in reranks(board)
     )
-    assert sum(len(tier.models) for tier in tier_means(board)) == 43
+    tiers = tier_means(board)
+    assert sum(len(tier.models) for tier in tiers) == 43
+    # a mean over published models alone has no interval, though others here have one
+    assert [tier.mean.low is None for tier in tiers] == [not set(tier.models) & set(board.ours) for tier in tiers]
+    assert all(one.mean.low is None for one in factor_means(board, matched_pairs()))
     with pytest.raises(UsageError, match="three models of known size"):
         scale_correlation(board.select(board.models[:2]))
 

@@ -36,7 +36,11 @@ def test_runs_are_analysed_alone_and_beside_the_board(geneb, board_run: Run, tmp
     status, shown = geneb("analyse", board_run.path, *sizes, *FAST)
     assert status == 0
     assert "survive" in shown
-    assert "pairs\nLeft out: no pair of the paper has both of its models here" in shown
+    assert "Left out: pairs. Reason: no pair of the paper has both of its models here" in shown
+    found = json.loads(geneb("analyse", board_run.path, *FAST, "--what", "pareto,tiers,wins", "--json")[1])
+    assert set(found["left_out"]) == {"pareto", "tiers"}  # nobody stated a size
+    assert "--size NAME=NUMBER" in found["left_out"]["tiers"]
+    assert geneb("analyse", board_run.path, *FAST, "--what", "pareto")[0] == 2
     edges = tmp_path / "edges.csv"
     edges.write_text("model,baseline\nstrong (yours),GROVER\n")
     status, shown = geneb("analyse", board_run.path, "--published", *sizes, *FAST, "--edges", edges)

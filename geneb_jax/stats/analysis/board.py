@@ -158,8 +158,13 @@ class ScoreBoard:
         )
 
     def sized(self) -> tuple[ScoreBoard, NumpyFloat]:
-        """The board of the models whose size is known, and the sizes (n,)."""
+        """The board of the models whose size is known, and the sizes (n,). Raises UsageError where there is none."""
         board = self.select(self.sizes)
+        if not board.models:
+            raise UsageError(
+                "the size of no model is known",
+                cure="say the sizes with --size NAME=NUMBER, or look at the runs beside the board with --published",
+            )
         return board, np.array([self.sizes[model] for model in board.models], np.float64)
 
     def place(self, model: str) -> int:

@@ -71,14 +71,16 @@ def factor_means(
     level: float = LEVEL,
 ) -> list[FactorMean]:
     """Means by sub-factor, in the order of the pairs; arguments as of `pair_deltas`."""
-    scores = board.score(regime, scope)
+    tasks = board.common(regime)
     groups: dict[tuple[str, str], list[MatchedPair]] = {}
     for pair in _held(board, pairs, labels):
         groups.setdefault((pair.factor, pair.sub_factor), []).append(pair)
     found = []
     for (factor, sub_factor), own in groups.items():
         up, other = own[0].first_level, own[0].second_level
-        mean, deltas = _oriented(board, scores, own, up)
+        # the board of these models alone: a mean over published ones has no interval
+        held = board.select({model for pair in own for model in (pair.first, pair.second)})
+        mean, deltas = _oriented(held, held.score(regime, scope, tasks), own, up)
         found.append(
             FactorMean(
                 factor, sub_factor, up, other, len(own), mean.estimate(level),

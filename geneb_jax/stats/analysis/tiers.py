@@ -34,12 +34,12 @@ def tier_means(
 ) -> list[Tier]:
     """Mean score of the models of each size tier, smallest first; tiers without a model are left out."""
     sized, sizes = board.sized()
-    scores = sized.score(regime, scope)
+    tasks = sized.common(regime)
     found = []
     for low, high in pairwise([0.0, *borders, None]):
         own = (sizes >= (low or 0)) & (True if high is None else sizes < high)
         if own.any():
-            mean = scores.map(lambda x, own=own: x[..., own].mean(axis=-1))  # type: ignore[misc]
             names = tuple(name for name, is_own in zip(sized.models, own, strict=True) if is_own)
+            mean = sized.select(names).score(regime, scope, tasks).map(lambda x: x.mean(axis=-1))
             found.append(Tier(low or 0.0, high, names, mean.estimate(level)))
     return found
