@@ -35,12 +35,17 @@ def write_task(suite: Path, task: str, *, classes: int = 2, seed: int = 0, n: in
 
 
 def write_store(
-    path: Path, tasks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], *, name: str = "toy"
+    path: Path,
+    tasks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+    *,
+    name: str = "toy",
+    revision: str = "1",
+    settings: dict[str, str] | None = None,
 ) -> None:
     """A store made from arrays: task -> (X_train, y_train, X_test, y_test)."""
     width = next(iter(tasks.values()))[0].shape[1]
     with open_store(path, "a") as store:
-        element = store.element(Manifest(name, "toy", "1", width))
+        element = store.element(Manifest(name, "toy", revision, width, settings or {}))
         for task, (X_train, y_train, X_test, y_test) in tasks.items():
             for split, X, y in (("train", X_train, y_train), ("test", X_test, y_test)):
                 start = element.num_rows
