@@ -104,9 +104,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else said.append(asked.url))
         page.goto(f"{file.as_uri()}{anchor}")
-        page.wait_for_function(
-            "!document.querySelector('#charts-data') || document.documentElement.dataset.charts === 'drawn'"
-        )
+        page.wait_for_selector("html[data-charts=drawn]", state="attached")
         return page
 
     yield load

@@ -138,8 +138,7 @@
   }
 
   async function draw(again = false) {
-    if (!window.vegaEmbed) return;
-    for (const figure of all("figure.chart")) {
+    for (const figure of window.vegaEmbed ? all("figure.chart") : []) {
       const place = figure.querySelector(".plot");
       const name = figure.dataset.chart;
       if ((views.has(name) && !again) || place.clientWidth === 0) continue;
