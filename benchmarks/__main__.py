@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import machine
 from geneb_jax.errors import ExitCode, GenebError
 
 FAILED = 1
@@ -32,6 +34,7 @@ data_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def app() -> None:
     """Speed of geneb_jax against its rivals and against the machine, correctness checked in the same run."""
+    machine.leave_memory()
 
 
 @app.command("list")
@@ -41,19 +44,19 @@ def app() -> None:
 def list_rows(size: str, data: Path | None, as_json: bool) -> None:
     """What can be run, against which rival, with which goal."""
     from benchmarks.rows import BENCHES
-    from benchmarks.workloads import find_data, workload
+    from benchmarks.workloads import find_data
 
     folder = find_data(data)
     facts = []
     for bench in BENCHES.values():
-        shape = workload(bench.workload_name(size))  # type: ignore[arg-type]
+        task, encoder = bench.source(size)  # type: ignore[arg-type]
         facts.append(
             {
                 "name": bench.name,
                 "what": bench.what,
                 "rival": bench.rival,
-                "task": f"{shape.home}/{shape.task}",
-                "encoder": shape.encoder,
+                "task": task,
+                "encoder": encoder,
                 "goals": [goal.text for goal in bench.goals],
                 "data": bench.here(size, folder),  # type: ignore[arg-type]
             }
@@ -217,18 +220,23 @@ def grid(scale: float, store: Path | None, out: Path | None, keep: bool, resampl
 
 
 @app.command("table")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def print_table(files: tuple[Path, ...]) -> None:
-    """The Markdown tables of result FILES; a row that several files hold is taken from the last."""
-    from benchmarks.record import read
-    from benchmarks.report import markdown
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), help="Page to write them to, between its two marks.")
+def print_tables(files: tuple[Path, ...], into: Path | None) -> None:
+    """The Markdown tables of result FILES of every kind; without a name, of all in benchmarks/results."""
+    from benchmarks.tables import RESULTS, tables, write_into
 
-    rows = {(row.name, row.size): row for file in files for row in read(file)}
-    click.echo(markdown(list(rows.values())))
+    text = tables(files or sorted(RESULTS.glob("*.json")))
+    if into is None:
+        click.echo(text)
+    else:
+        write_into(into, text)
 
 
 def main() -> None:
     """Run the command and turn errors into exit statuses, as ``geneb`` does."""
+    # so that a run that is told to end deletes its temporary store
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         code = app.main(prog_name="python -m benchmarks", standalone_mode=False)
     except GenebError as error:

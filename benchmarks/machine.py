@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -52,12 +53,27 @@ def device() -> dict[str, object]:
     }
 
 
-def device_label() -> str:
-    """The device in a few words, for tables."""
-    facts = device()
+def device_label(facts: Mapping[str, object] | None = None) -> str:
+    """The device in a few words, for tables: this one, or that of a result."""
+    facts = device() if facts is None else facts
     if facts["platform"] == "cpu":
-        return f"{facts['cores']} cores, {facts['processor']}"
-    return f"{facts['kind']}, {facts['cores']} cores"
+        return f"{facts['cores']} cores of {facts['processor']}"
+    return f"{facts['kind']} with {facts['cores']} cores"
+
+
+def leave_memory() -> None:
+    """Let JAX take a GPU's memory as it needs it, so that torch finds some too; to be called before JAX starts."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def heading(facts: Mapping[str, object], date: str, commits: Sequence[str]) -> str:
+    """Where, when and from which source figures are."""
+    return f"**{device_label(facts)}**, {date}, commit {', '.join(commits)}"
+
+
+def short_commit(commit: str | None, dirty: bool | None) -> str:
+    """Ten digits, and whether the source was changed since."""
+    return (commit or "no commit")[:10] + (" + changes" if dirty else "")
 
 
 def commit() -> str | None:

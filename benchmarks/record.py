@@ -142,16 +142,27 @@ def dump(rows: list[Row], path: Path) -> None:
     path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read(path: Path) -> list[Row]:
-    """Read and validate a document. Raises DataError."""
+def open_document(path: Path, kind: str | None = None, version: int = VERSION) -> dict[str, Any]:
+    """A result file, of one kind or of any. Raises DataError."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"this is no readable JSON: {error}", where=path.name) from error
-    if not isinstance(body, dict) or body.get("geneb_type") != TYPE:
-        raise DataError("this is no file of benchmark results", where=path.name, cure="write one with run --out")
-    if body.get("geneb_version") != VERSION:
-        raise DataError(f"this file has version {body.get('geneb_version')!r}, not {VERSION}", where=path.name)
+    found = body.get("geneb_type") if isinstance(body, dict) else None
+    if not isinstance(found, str) or (kind is not None and found != kind):
+        raise DataError(
+            f"this file holds {found or 'no benchmark results'}, not {kind or 'results'}",
+            where=path.name,
+            cure="write one with --out",
+        )
+    if body.get("geneb_version") != version:
+        raise DataError(f"this file has version {body.get('geneb_version')!r}, not {version}", where=path.name)
+    return dict(body)
+
+
+def read(path: Path) -> list[Row]:
+    """Read and validate a document of rows. Raises DataError."""
+    body = open_document(path, TYPE)
     try:
         return [Row.model_validate(row) for row in body["rows"]]
     except (KeyError, ValidationError) as error:

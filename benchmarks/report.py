@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import device_label
+from benchmarks.machine import device_label, heading, short_commit
 from benchmarks.record import Rival, Row
 
 
@@ -38,6 +38,8 @@ def amount(value: float | None, suffix: str = "") -> str:
 def work(row: Row) -> str:
     """The size of the work."""
     w = row.workload
+    if not w.d:  # predictions alone were resampled
+        return f"{w.m:,} test rows, {w.k} classes, {w.lanes:,} encoders"
     if not w.lanes:  # nothing was fitted
         return f"{w.n + w.m:,} sequences to width {w.d:,}"
     return f"{w.n:,} × {w.d:,}, {w.k} classes, {w.lanes:,} probe{'s' * (w.lanes > 1)}"
@@ -162,7 +164,8 @@ def print_rows(console: Console, rows: Sequence[Row]) -> None:
             console.print(f"[yellow]{row.name}: {row.steady_compilations} compilations in steady calls[/yellow]")
 
 
-def _markdown(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, and an empty one."""
     rule = "|" + "|".join("---" for _ in headers) + "|"
     return ["| " + " | ".join(headers) + " |", rule, *("| " + " | ".join(line) + " |" for line in lines), ""]
 
@@ -170,21 +173,27 @@ def _markdown(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> list[st
 def markdown(rows: Sequence[Row]) -> str:
     """The tables of the README, from result rows."""
     out: list[str] = []
-    devices = {(str(r.device["processor"]), r.device["cores"], str(r.device["kind"]), r.size) for r in rows}
-    for processor, cores, kind, size in sorted(devices, key=str):
-        some = [
-            r
-            for r in rows
-            if (r.device["processor"], r.device["cores"], r.device["kind"], r.size) == (processor, cores, kind, size)
-        ]
+    places: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        places.setdefault((device_label(row.device), row.size), []).append(row)
+    for (_, size), some in sorted(places.items()):
         dates = sorted({row.date[:10] for row in some})
-        commits = sorted({(row.commit or "no commit")[:10] + (" + changes" if row.dirty else "") for row in some})
+        commits = sorted({short_commit(row.commit, row.dirty) for row in some})
         libraries = ", ".join(f"{k} {v}" for k, v in some[0].versions.items() if k in ("jax", "numpy", "scikit-learn"))
-        where = f"{cores} cores of {processor}" if kind == "cpu" else f"{kind} with {cores} cores"
-        out += [f"**{where}**, {size} size, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}, "
-                f"commit {', '.join(commits)}, {libraries}", ""]  # fmt: skip
+        when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+        out += [f"{heading(some[0].device, when, commits)}, {size} size, {libraries}", ""]
+        out += _busy(some)
         out += _sections(some)
     return "\n".join(out)
+
+
+def _busy(rows: Sequence[Row]) -> list[str]:
+    """A row leaves at most as much load as there are cores; more is others' work."""
+    cores, loads = int(rows[0].device["cores"]), [row.load for row in rows if row.load is not None]
+    if not loads or max(loads) <= 1.5 * cores:
+        return []
+    return [f"Other work ran meanwhile: load {min(loads):g} to {max(loads):g} on {cores} cores. These are no figures "
+            "to quote as the machine's speed; ratios suffered on both sides.", ""]  # fmt: skip
 
 
 def _sections(rows: Sequence[Row]) -> list[str]:
@@ -194,7 +203,7 @@ def _sections(rows: Sequence[Row]) -> list[str]:
         headers = ("row", "work", "compile", "first", "steady (min – max)", "rival as shipped", "rival at its best")
         lines = [(*_ours(r), *_theirs(r), goals(r), _ceiling(r), _peak(r), correct(r)) for r in against]
         more = ("ratio as shipped", "ratio at best", "goal", "of the ceiling", "peak memory", "correct")
-        out += _markdown((*headers, *more), lines)
+        out += markdown_table((*headers, *more), lines)
         if any(rival.scaled for row in against for rival in row.rivals):
             out += ["\\* timed on a part and scaled.", ""]
         stops = [
@@ -218,7 +227,7 @@ def _sections(rows: Sequence[Row]) -> list[str]:
     if alone:
         headers = ("row", "work", "compile", "first", "steady (min – max)", "goal", "further figures")
         lines = [(*_ours(r), goals(r), own_measures(r), _ceiling(r), _peak(r), correct(r)) for r in alone]
-        out += _markdown((*headers, "of the ceiling", "peak memory", "correct"), lines)
+        out += markdown_table((*headers, "of the ceiling", "peak memory", "correct"), lines)
     for row in (row for row in rows if row.points):
         axis = next(iter(row.points[0]))
         headers = (f"`{row.name}`: {axis}", *(f"{point[axis]:,.0f}" for point in row.points))
@@ -227,7 +236,7 @@ def _sections(rows: Sequence[Row]) -> list[str]:
             ("compile", *(seconds(point["compile_s"]) for point in row.points)),
             ("steps", *(amount(point["steps"]) for point in row.points)),
         ]
-        out += _markdown(headers, lines)
+        out += markdown_table(headers, lines)
         out += [
             f"{row.what}; cost grows like {axis}^{row.measures['exponent']:.2f} "
             f"({axis}^{row.measures['exponent_last_two']:.2f} between the last two points); correct: {correct(row)}.",

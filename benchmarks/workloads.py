@@ -167,6 +167,7 @@ ARABIDOPSIS = "iPro-WAEL_Promoter_Arabidopsis_NonTATA"
 
 _ALL = [
     # real
+    *_kmer("narrow72", "geneb", TF0, 4, columns=72),
     *_kmer("tf0", "geneb", TF0, 4),
     *_kmer("arabidopsis", "geneb", ARABIDOPSIS, 5),
     *_kmer("elements14", "more", "GLMap_functional_element_14", 4),

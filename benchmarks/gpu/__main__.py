@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
-# JAX would take three quarters of the card at its first array, and leave torch what remains
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+from benchmarks import machine
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -20,6 +18,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with geneb/tasks, for the rows of real tasks.")
 def command(names: tuple[str, ...], size: str | None, out: Path, limit: float, data: Path | None) -> int:
     """Run the checks whose name holds one of NAMES, or all. Exit status 1 if one failed or was not reached."""
+    machine.leave_memory()
     import jax
     from rich.console import Console
 
@@ -43,7 +42,8 @@ def command(names: tuple[str, ...], size: str | None, out: Path, limit: float, d
             console.print(f"                    {note}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
     console.print(
-        f"{len(chosen)} checks, {setting.size} size, on {jax.devices()[0].device_kind}; results in {out.name}"
+        f"{len(chosen)} check{'s' * (len(chosen) > 1)}, {setting.size} size, on {jax.devices()[0].device_kind}; "
+        f"results in {out.name}"
     )
     outcomes = run_steps(chosen, setting, out, limit=limit, say=say)
     counts = {kind: sum(outcome.outcome == kind for outcome in outcomes) for kind in colours}

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.grid.result import GridResult, GridRival, Phase, Size
+from benchmarks.machine import device_label, short_commit
 from benchmarks.report import amount, seconds
 
 PROBING = ("read", "transfer", "solve", "score", "record", "rest")
@@ -28,6 +29,10 @@ def print_grid(console: Console, result: GridResult) -> None:
     """The tables and sentences of one run."""
     console.print(
         f"[bold]grid benchmark, scale {result.scale:g}[/bold]: {_size(result.run)}; whole grid: {_size(result.whole)}"
+    )
+    console.print(
+        f"{device_label(result.device)}, {result.date[:10]}, commit {short_commit(result.commit, result.dirty)}; "
+        f"{result.resamples:,} bootstrap resamples; at most {result.disk_bytes / 1e9:.3g} GB on the disk at a time."
     )
     if result.row_share < 1:
         console.print(f"Each task keeps {100 * result.row_share:.3g} % of its rows.")

@@ -10,7 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmarks.record import open_document
+from geneb_jax.errors import DataError
 
 TYPE, VERSION = "benchmark-grid", 1
 
@@ -84,6 +87,7 @@ class GridResult(_Model):
     mcc_wanted: list[float] = Field(description="5, 25, 50, 75, 95 % of the MCC at full data that was drawn for")
     mcc_reached: list[float] = Field(description="the same of what the fits reached")
     task_sizes: dict[str, int] = Field(description="tasks by where their rows come from; benchmarks/grid/shape.py")
+    disk_bytes: int = Field(description="that the run asked for before it began: the most that lies there at a time")
     sessions: int = Field(description="1, or more where the run was interrupted and taken up again")
     peak_memory: int | None
     device: dict[str, Any]
@@ -108,3 +112,12 @@ def dump_grid(result: GridResult, path: Path) -> None:
     """Write the document."""
     body = {"geneb_type": TYPE, "geneb_version": VERSION, **result.model_dump(mode="json")}
     path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_grid(path: Path) -> GridResult:
+    """Read and validate the document. Raises DataError."""
+    body = open_document(path, TYPE, VERSION)
+    try:
+        return GridResult.model_validate({k: v for k, v in body.items() if not k.startswith("geneb_")})
+    except ValidationError as error:
+        raise DataError(f"the result does not follow the format: {error}", where=path.name) from error

@@ -73,7 +73,7 @@ def run_grid(
         jax.clear_caches()
     with _folder(folder, keep=keep) as work:
         calls = Calls.open(work / "timings.jsonl", part)
-        require_room(work, part, calls, keep=keep)
+        room = require_room(work, part, calls, keep=keep)
         for number, encoder in enumerate(part.encoders, 1):
             if encoder.name not in calls.done:
                 say(f"encoder {number} of {len(part.encoders)}, width {encoder.width:,}")
@@ -83,7 +83,7 @@ def run_grid(
         _bootstrap(Run.open(work / "run"), part, resamples, calls)
         rivals = rivals_of(whole, part, rival_seconds, say) if rival_seconds else []
         say("floors of the machine")
-        return conclude(scale, whole, part, work, calls, resamples, rivals, load)
+        return conclude(scale, whole, part, work, room, calls, resamples, rivals, load)
 
 
 @contextmanager
@@ -102,8 +102,8 @@ def _folder(folder: str | os.PathLike[str] | None, *, keep: bool) -> Iterator[Pa
             shutil.rmtree(work)
 
 
-def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> None:
-    """Raise StoreError where the disk cannot hold what will be written: one encoder at a time, or all that are kept."""
+def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> int:
+    """Bytes that will lie on the disk at most: one encoder at a time, or all that are kept. StoreError without room."""
     left = [part.bytes_of(e.width) for e in part.encoders if e.name not in calls.done]
     held = sum(p.stat().st_size for p in (work / "store.zarr").rglob("*") if p.is_file())
     needed = int(SLACK * ((sum(left) if keep else max(left, default=0)) + 12 * _predictions(part)))
@@ -111,6 +111,7 @@ def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> None:
         error = no_space(work, needed, free)
         way = "a smaller --scale, a larger disk with --store" + (", or no --keep" if keep else "")
         raise StoreError(f"{error.what} ({needed:,} bytes)", where=str(work), cure=f"choose {way}")
+    return needed
 
 
 def _predictions(part: Grid) -> int:

@@ -23,6 +23,7 @@ def _full(size: Size) -> list[Lane]:
 
 def _protocol() -> list[Bench]:
     shapes = [
+        ("narrow72", "toy2", _goals(20, 40)),
         ("tf0", "toy2", _goals(20, 40)),
         ("arabidopsis", "toy2", _goals(8, 20)),
         ("elements14", "toy3", _goals(20)),

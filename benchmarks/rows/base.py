@@ -70,6 +70,11 @@ class Bench:
         """The workload at a size."""
         return self.toy if size == "toy" else self.real
 
+    def source(self, size: Size) -> tuple[str, str]:
+        """The task and the encoder, for the list."""
+        shape = workload(self.workload_name(size))
+        return f"{shape.home}/{shape.task}", shape.encoder
+
     def here(self, size: Size, data: Path | None) -> bool:
         """Whether its data are on this machine."""
         return available(workload(self.workload_name(size)), data)

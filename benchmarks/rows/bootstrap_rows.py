@@ -35,6 +35,10 @@ class BootstrapBench(Bench):
 
     k: int = 2
 
+    def source(self, size: Size) -> tuple[str, str]:
+        """Neither has a name."""
+        return "drawn classes", "drawn predictions"
+
     def here(self, size: Size, data: Path | None) -> bool:
         """Always."""
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,14 @@ from benchmarks.grid.calls import Calls
 from benchmarks.grid.model import Shapes, extrapolate, solving, storing, summed
 from benchmarks.grid.outcome import phases
 from benchmarks.grid.report import print_grid
-from benchmarks.grid.result import dump_grid
+from benchmarks.grid.result import dump_grid, read_grid
 from benchmarks.grid.rivals import choose, distinct_lanes, guess, problem_of
 from benchmarks.grid.run import manifest_of, require_room
 from benchmarks.grid.shape import MOST_ROWS, Cell, cell_of, part_of, published_grid
 from benchmarks.grid.spectra import measure
 from benchmarks.grid.synthetic import REAL, Vectors, distance, labels_of
 from benchmarks.rows.yardstick_rows import relative_gap
+from benchmarks.tables import tables
 from geneb_jax.errors import StoreError, UsageError
 from geneb_jax.run import Run
 from geneb_jax.store import open_store
@@ -69,7 +69,8 @@ def test_a_run_is_taken_up_again_and_cleans_up(tmp_path: Path) -> None:
     print_grid(Console(file=out, width=100), result)
     assert "extrapolated" not in out.getvalue()
     dump_grid(result, tmp_path / "grid.json")
-    assert json.loads((tmp_path / "grid.json").read_text(encoding="utf-8"))["geneb_type"] == "benchmark-grid"
+    assert read_grid(tmp_path / "grid.json") == result
+    assert out.getvalue() in tables([tmp_path / "grid.json"])
     with pytest.raises(StoreError, match="another part"):
         run_grid(1.0, grid=replace(TOY, tasks=TOY.tasks[:1]), folder=folder)
     run_grid(1.0, grid=TOY, folder=folder, resamples=100, clear=False)
