@@ -1,4 +1,8 @@
-"""The multilayer perceptron: one hidden layer in Flax, trained by Optax, vmapped over draws, seeds and learning rates.
+"""The multilayer perceptron: one hidden layer in Flax, trained by Optax, over many draws, seeds and learning rates.
+
+An accelerator trains the lanes that have the same number of rows in one vmapped program; a CPU runs one program a lane
+and one a core, because a core's cache holds the weights and moments of one lane only, and because lanes that have
+stopped early would go on costing time in a common program.
 
 Every random number (weights, held-out rows, the order of rows in an epoch) is that of scikit-learn's
 ``MLPClassifier(random_state=seed)``, so a fit is the same fit, up to the rounding of the training's arithmetic.
@@ -7,7 +11,9 @@ Every random number (weights, held-out rows, the order of rows in an epoch) is t
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -123,16 +129,25 @@ def draw_random(index: NumpyInt, d: int, k: int, lane: Training, dtype: Dtype) -
 
 
 class _Progress(NamedTuple):
-    """Lanes in training: everything has a leading axis p. best: accuracy on held-out rows, or minus the loss."""
+    """A lane in training. best: accuracy on held-out rows, or minus the loss."""
 
     params: Params
     optimizer: Any
     kept: Params
-    best: Float[Array, " p"]
-    without_gain: Int[Array, " p"]
-    epochs: Int[Array, " p"]
-    loss: Float[Array, " p"]
-    done: Bool[Array, " p"]
+    best: Float[Array, "*p"]
+    without_gain: Int[Array, "*p"]
+    epochs: Int[Array, "*p"]
+    loss: Float[Array, "*p"]
+    done: Bool[Array, "*p"]
+
+
+class _Lane(NamedTuple):
+    """What a lane is trained on: held-out rows, learning rate, and where it standardises, mean and spread."""
+
+    held: Int[Array, "*p h"]
+    rate: Float[Array, "*p"]
+    shift: Float[Array, "*p d"] | None
+    scale: Float[Array, "*p d"] | None
 
 
 def train(
@@ -152,14 +167,30 @@ def train(
         alike = dataclasses.replace(lane.spec, learning_rate=1.0)
         groups.setdefault((alike, len(draw.fit), len(draw.held)), []).append(i)
     device, labels, tests = jnp.asarray(X, dtype), jnp.asarray(index), jnp.asarray(test, dtype)
+    cuts: list[list[int]] = []
     for places in groups.values():
-        spec = lanes[places[0]].spec
-        per_lane = 6 * spec.hidden * (X.shape[1] + k) * np.dtype(dtype).itemsize
-        size = max(1, LANE_BYTES // per_lane)
-        for cut in (places[i : i + size] for i in range(0, len(places), size)):
-            answers = _train_alike(device, labels, k, tests, [lanes[i] for i in cut], [used[i] for i in cut], dtype)
+        size = _together(lanes[places[0]].spec, X.shape[1], k, dtype)
+        cuts += [places[i : i + size] for i in range(0, len(places), size)]
+
+    def run(cut: list[int]) -> list[Trained]:
+        with jax.enable_x64(dtype == "float64"):  # which is each thread's own
+            return _train_alike(device, labels, k, tests, [lanes[i] for i in cut], [used[i] for i in cut], dtype)
+
+    with ThreadPoolExecutor(_workers()) as pool:
+        for cut, answers in zip(cuts, pool.map(run, cuts), strict=True):
             found |= dict(zip(cut, answers, strict=True))
     return [found[i] for i in range(len(lanes))]
+
+
+def _together(spec: MlpSpec, d: int, k: int, dtype: Dtype) -> int:
+    """Lanes of one program."""
+    per_lane = 6 * spec.hidden * (d + k) * np.dtype(dtype).itemsize
+    return 1 if jax.default_backend() == "cpu" else max(1, LANE_BYTES // per_lane)
+
+
+def _workers() -> int:
+    """Programs that run at the same time."""
+    return os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1
 
 
 def _train_alike(
@@ -171,20 +202,9 @@ def _train_alike(
     batch = min(spec.batch, n)
     number = -(-n // batch)
     rates = jnp.asarray([lane.spec.learning_rate for lane in lanes], dtype)
-    params = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *[draw.params for draw in draws])
-    p = len(lanes)
-    shift, scale = _scales(X, [lane.rows for lane in lanes], spec.standardize)
-    progress = _Progress(
-        params,
-        jax.vmap(lambda params, rate: adam(rate).init(params))(params, rates),
-        jax.tree.map(jnp.copy, params),
-        jnp.full(p, -jnp.inf, dtype),
-        jnp.zeros(p, jnp.int32),
-        jnp.zeros(p, jnp.int32),
-        jnp.zeros(p, dtype),
-        jnp.zeros(p, bool),
-    )
     held = jnp.asarray(np.stack([draw.held for draw in draws]))
+    own = _Lane(held, rates, *_scales(X, [lane.rows for lane in lanes], spec.standardize))
+    progress = _begin(jax.tree.map(lambda *leaves: np.stack(leaves), *[draw.params for draw in draws]))
     # lanes with the same draw share its generator, which must go on once an epoch
     streams = {id(draw): _Order(draw, number * batch) for draw in draws}
     each = int(np.clip(ORDER_NUMBERS // (number * batch * len(streams)), 1, EPOCHS))
@@ -192,14 +212,12 @@ def _train_alike(
     for start in range(0, spec.max_epochs, each):
         count = min(each, spec.max_epochs - start)
         orders = {key: stream.epochs(count, each) for key, stream in streams.items()}
-        order = jnp.asarray(np.stack([orders[id(draw)] for draw in draws])).reshape(p, each, number, batch)
-        progress = _epochs(
-            network, spec, X, labels, shift, scale, order, weight, held, rates, progress, jnp.asarray(count)
-        )
+        order = np.stack([orders[id(draw)] for draw in draws]).reshape(len(draws), each, number, batch)
+        progress = _epochs(network, spec, X, labels, weight, jnp.asarray(count), own, order, progress)
         if bool(progress.done.all()):
             break
     final = progress.kept if held.shape[1] else progress.params
-    best, tied = _predict(network, final, test, shift, scale)
+    best, tied = _predict(network, final, test, own.shift, own.scale)
     parts = (best, tied, progress.epochs, progress.done, progress.loss)
     return [Trained(a, b, int(c), bool(e), float(f)) for a, b, c, e, f in zip(*map(np.asarray, parts), strict=True)]
 
@@ -244,74 +262,76 @@ def _scaled(x: Array, shift: Array | None, scale: Array | None) -> Array:
     return x if shift is None or scale is None else (x - shift) / scale
 
 
+@jax.jit
+def _begin(params: Params) -> _Progress:
+    """Lanes before their first epoch, from their weights (p, …)."""
+
+    def one(params: Params) -> _Progress:
+        dtype = params["first"]["bias"].dtype
+        none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+        optimizer, kept = adam(zero).init(params), jax.tree.map(jnp.copy, params)
+        return _Progress(params, optimizer, kept, jnp.asarray(-jnp.inf, dtype), none, none, zero, jnp.zeros((), bool))
+
+    return jax.vmap(one)(params)
+
+
 @partial(jax.jit, static_argnames=("network", "spec"), donate_argnames="progress")
 def _epochs(
     network: Network,
     spec: MlpSpec,
     X: Float[Array, "n d"],
     labels: Int[Array, " n"],
-    shift: Float[Array, "p d"] | None,
-    scale: Float[Array, "p d"] | None,
-    order: Int[Array, "p e s b"],
     weight: Float[Array, "s b"],
-    held: Int[Array, "p h"],
-    rates: Float[Array, " p"],
-    progress: _Progress,
     count: Int[Array, ""],
+    lanes: _Lane,
+    order: Int[Array, "p e s b"],
+    progress: _Progress,
 ) -> _Progress:
-    """Up to `count` epochs of every lane that is not done, stopping when all are."""
-    n = jnp.sum(weight)
+    """Up to `count` epochs of every lane that is not done, in batches of `order` with rows of weight 1 or 0."""
 
-    def epoch(
-        params: Params, optimizer: Any, order: Array, rate: Array, shift: Array | None, scale: Array | None
-    ) -> tuple[Params, Any, Array]:
-        def step(i: Array, state: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
-            params, optimizer, total = state
-            x = _scaled(X[order[i]], shift, scale)
+    def train_lane(own: tuple[_Lane, Array, _Progress]) -> _Progress:
+        lane, order, progress = own
+        optimizer = adam(lane.rate)
+
+        def rows(index: Array) -> Array:
+            return _scaled(X[index], lane.shift, lane.scale)
+
+        def step(batch: tuple[Array, Array], state: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
+            (index, weight), (params, moments, total) = batch, state
             loss, grads = jax.value_and_grad(partial(batch_loss, network))(
-                params, x, labels[order[i]], weight[i], spec.alpha
+                params, rows(index), labels[index], weight, spec.alpha
             )
-            updates, optimizer = adam(rate).update(grads, optimizer)
-            return optax.apply_updates(params, updates), optimizer, total + loss * jnp.sum(weight[i])
+            updates, moments = optimizer.update(grads, moments)
+            return optax.apply_updates(params, updates), moments, total + loss * jnp.sum(weight)
 
-        params, optimizer, total = jax.lax.fori_loop(
-            0, order.shape[0], step, (params, optimizer, jnp.zeros((), X.dtype))
-        )
-        return params, optimizer, total / n
+        def epoch(state: tuple[Array, _Progress]) -> tuple[Array, _Progress]:
+            i, old = state
+            start = (old.params, old.optimizer, jnp.zeros_like(old.loss))
+            params, moments, total = jax.lax.fori_loop(
+                0, len(weight), lambda j, state: step((order[i, j], weight[j]), state), start
+            )
+            loss = total / jnp.sum(weight)
+            if len(lane.held):
+                z = jnp.asarray(network.apply({"params": params}, rows(lane.held)))
+                score = jnp.mean(_classes(z)[0] == labels[lane.held], dtype=X.dtype)
+                gained = score >= old.best + spec.tol
+            else:  # the loss must fall by tol
+                score, gained = -loss, loss <= -old.best - spec.tol
+            without = jnp.where(gained, 0, old.without_gain + 1)
+            better = score > old.best
+            kept = jax.tree.map(partial(jnp.where, better), params, old.kept)
+            best = jnp.where(better, score, old.best)
+            done = without > spec.patience
+            return i + 1, _Progress(params, moments, kept, best, without, old.epochs + 1, loss, done)
 
-    def accuracy(params: Params, held: Array, shift: Array | None, scale: Array | None) -> Array:
-        z = network.apply({"params": params}, _scaled(X[held], shift, scale))
-        return jnp.mean(_classes(jnp.asarray(z))[0] == labels[held], dtype=X.dtype)
+        def go(state: tuple[Array, _Progress]) -> Array:
+            return (state[0] < count) & ~state[1].done
 
-    def body(state: tuple[Array, _Progress]) -> tuple[Array, _Progress]:
-        i, old = state
-        params, optimizer, loss = jax.vmap(epoch)(old.params, old.optimizer, order[:, i], rates, shift, scale)
-        score = jax.vmap(accuracy)(params, held, shift, scale) if held.shape[1] else -loss
-        # accuracy must rise, or the loss fall, by tol
-        gained = score >= old.best + spec.tol if held.shape[1] else loss <= -old.best - spec.tol
-        without = jnp.where(gained, 0, old.without_gain + 1)
-        better = score > old.best
-        new = _Progress(
-            params,
-            optimizer,
-            _choose(better, params, old.kept),
-            jnp.where(better, score, old.best),
-            without,
-            old.epochs + 1,
-            loss,
-            without > spec.patience,
-        )
-        return i + 1, _choose(old.done, old, new)
+        return jax.lax.while_loop(go, epoch, (jnp.zeros((), count.dtype), progress))[1]
 
-    def go(state: tuple[Array, _Progress]) -> Array:
-        return (state[0] < count) & ~jnp.all(state[1].done)
-
-    return jax.lax.while_loop(go, body, (jnp.zeros((), count.dtype), progress))[1]
-
-
-def _choose(which: Array, yes: Any, no: Any) -> Any:
-    """Lane by lane."""
-    return jax.tree.map(lambda a, b: jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
+    every = (lanes, order, progress)
+    # alone, without a batch axis, a lane needs no selects between what it was and what it becomes
+    return jax.lax.map(train_lane, every) if len(order) == 1 else jax.vmap(train_lane)(every)
 
 
 def _classes(z: Array) -> tuple[Array, Array]:
