@@ -71,14 +71,14 @@ def make_content(
         raise UsageError("there is nothing to report", cure="name run directories, or add --published for the board")
     if published and resampling["metric"] != "mcc":
         raise UsageError("the published scores are MCC", cure="leave --metric or --published out")
-    study = read_document(sensitivity, "sensitivity")
+    study, audited = read_document(sensitivity, "sensitivity"), read_document(audit, "geneb.audit")
     if not runs:
         return board_content(version, sensitivity=study)
     entries = run_entries(runs, parse_sizes(own_sizes), version)
     parts: dict[str, Any] = {
         "resampled": None if no_intervals else _resample(runs, resampling, published=published),
         "params": {series: entry.size for series, entry in entries.items() if entry.size is not None},
-        "audit": read_document(audit, "geneb.audit"),
+        "audit": audited,
         "sensitivity": study,
     }
     if published:

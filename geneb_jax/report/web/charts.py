@@ -41,7 +41,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure: its Vega-Lite specification, what it shows in words, and the columns of its data table.
+    """One figure: its Vega-Lite specification, which holds a description in words, and the columns of its data table.
 
     `columns` are (field of the data, head); the table lists the rows of the chosen regime and score, or of all regimes
     or all categories. `rows` are its own data, None where it draws from the shared ones.
@@ -50,7 +50,6 @@ class Chart:
     name: str
     title: str
     caption: str
-    description: str
     spec: dict[str, Any]
     columns: tuple[tuple[str, str], ...]
     every_regime: bool = False
@@ -189,7 +188,8 @@ def _scores(content: Content) -> Chart | None:
     tips = _tooltip(content)
     rule = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=alt.X("low:Q"), x2="high:Q", y=_names(), tooltip=tips)
     point = base.mark_point(size=60, filled=True, opacity=1, color=OKABE_ITO[0]).encode(
-        x=alt.X("value:Q", title=f"{content.metric} (chosen score)", scale=alt.Scale(zero=False)),
+        x=alt.X("value:Q", title=f"{content.metric} (chosen score)", scale=alt.Scale(zero=False),
+                axis=alt.Axis(tickCount=6)),
         y=_names(), tooltip=tips,
     )  # fmt: skip
     return _chart(
@@ -246,9 +246,13 @@ def _scale(content: Content) -> Chart | None:
         x=x, y=y, order="params:Q"
     )
     # names stand on the side where there is room
-    text = front.transform_filter("datum.named").mark_text(
-        align=alt.expr("datum.params < 3e7 ? 'left' : 'right'"), dx=alt.expr("datum.params < 3e7 ? 8 : -8"), dy=-8
-    ).encode(x=x, y=y, text="model:N")
+    text = (
+        front.transform_filter("datum.named")
+        .mark_text(
+            align=alt.expr("datum.params < 3e7 ? 'left' : 'right'"), dx=alt.expr("datum.params < 3e7 ? 8 : -8"), dy=-8
+        )
+        .encode(x=x, y=y, text="model:N")
+    )
     return _chart(
         "scale", title, (line + points + text).properties(height=380),
         "Every point is a model. Dashed: the Pareto frontier, the models that no smaller or equal one beats. These are "
@@ -261,7 +265,9 @@ def _shots(content: Content) -> Chart | None:
     if len(content.regimes) < 2:
         return None
     order = [regime_name(regime) for regime in sorted(content.regimes, key=_shots_of)]
-    most = f"Best at {order[-1].lower()}"
+    crowded = len(content.entrants) > HIGHLIGHTED
+    most = f"Best at {order[-1].lower()}" if crowded else "Encoder"
+    coloured = f"; the {HIGHLIGHTED} best with the most data are coloured, others are grey" if crowded else ""
     base = _base(content).transform_filter("datum.scope === scope")
     x = alt.X("regime:N", title="Training sequences per class", sort=order,
               axis=alt.Axis(labelAngle=0, labelExpr="replace(datum.value, '-shot', '')"))  # fmt: skip
@@ -279,7 +285,7 @@ def _shots(content: Content) -> Chart | None:
     )  # fmt: skip
     return _chart(
         "shots", "Score by number of training sequences per class", (every + lines + points).properties(height=360),
-        f"Lines join one encoder's scores; the {HIGHLIGHTED} best with the most data are coloured, others are grey. "
+        f"Lines join one encoder's scores{coloured}. "
         "Few-shot scores are means over random draws of the training sequences.",
         (("model", "Encoder"), ("regime", "Training data"), ("value", content.metric), ("rank", "Rank")),
         every_regime=True,
@@ -319,7 +325,9 @@ def _chart(
     name: str, title: str, chart: alt.TopLevelMixin, caption: str, columns: tuple[tuple[str, str], ...], **more: Any
 ) -> Chart:
     # the page's theme brings colours and fonts; the height of named rows follows from their number
-    spec: dict[str, Any] = chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).to_dict()
+    spec: dict[str, Any] = chart.properties(
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        description=f"{title}. {caption} The data are in the table below the chart.",
+    ).to_dict()
     spec.pop("config", None)
-    description = f"{title}. {caption} The data are in the table below the chart."
-    return Chart(name, title, caption, description, spec, columns, **more)
+    return Chart(name, title, caption, spec, columns, **more)

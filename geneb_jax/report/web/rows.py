@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = dict[str, Any]
+_SCORE: Final = ".3f"
 
 
 def leaderboard_rows(content: Content) -> list[Row]:
@@ -122,27 +123,47 @@ def _printed(content: Content, style: str) -> dict[str, str]:
     """The leaderboard of each regime as text, without the columns that are empty or say the same in every row."""
     from tabulate import tabulate
 
-    rows = leaderboard_rows(content)
-    spoken = [name for name in rows[0] if name not in ("regime", "kind", "num_tasks", "num_tasks_in_suite")]
-    told = [name for name in spoken if len({str(row[name]) for row in rows}) > 1 or name in content.categories]
+    lines = [(row["regime"], _line(row, content.categories)) for row in leaderboard_rows(content)]
+    always = {"Encoder", "Macro", "Micro", *content.categories}
+    told = [name for name in lines[0][1] if name in always or len({line[name] for _, line in lines}) > 1]
     return {
         regime: tabulate(
-            [[_text(row[name]) for name in told] for row in rows if row["regime"] == regime],
-            headers=[name.replace("_", " ") for name in told],
+            [[line[name] for name in told] for at, line in lines if at == regime],
+            headers=told,
             tablefmt=style,
             disable_numparse=True,
-            colalign=["left" if isinstance(rows[0][name], str) else "right" for name in told],
+            colalign=["left" if name in ("Encoder", "Source", "Marks") else "right" for name in told],
         )
         for regime in content.regimes
     }
 
 
-def _text(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return "=" if value else ""
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else f"{value:.3f}"
-    return str(value)
+def _line(row: Row, categories: Iterable[str]) -> dict[str, str]:
+    """A row as people read it, an interval in one column."""
+    rank = " ".join(filter(None, (_text(row["rank"], "g"), _span(row, "rank", "g"), "=" if row["tied"] else "")))
+    return {
+        "Rank": rank,
+        "Encoder": row["encoder"],
+        "Source": row["source"],
+        "Parameters": _text(row["params"], ","),
+        "Macro": _text(row["macro"]),
+        "Interval": _span(row, "macro"),
+        "s.d.": _text(row["macro_std"]),
+        "Micro": _text(row["micro"]),
+        "vs k-mer": _text(row["gain_over_kmer"]),
+        **{name: _text(row[name]) for name in categories},
+        "Tasks": f"{row['num_tasks']}/{row['num_tasks_in_suite']}",
+        "Marks": row["marks"],
+    }
+
+
+def _span(row: Row, name: str, style: str = _SCORE) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if low is None else f"({low:{style}}–{high:{style}})"
+
+
+def _text(value: float | None, style: str = _SCORE) -> str:
+    return "" if value is None else format(value, style)
 
 
 def _rank(cell: Cell) -> Row:
