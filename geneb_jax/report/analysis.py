@@ -65,7 +65,10 @@ def scale_section(found: Sequence[ScaleCorrelation], names: Names) -> Section:
     return Section(
         f"{found[0].regime}: does size go with score? Spearman's rho of parameters and MCC",
         [Column("scores", scopes)],
-        [*_estimates("rho", [one.rho for one in found]), Column("models", [str(one.num_models) for one in found])],
+        [
+            *estimate_columns("rho", [one.rho for one in found]),
+            Column("models", [str(one.num_models) for one in found]),
+        ],
         ["1: the larger, the better, without exception; 0: no connection. Models of unknown size are left out."],
     )
 
@@ -76,7 +79,7 @@ def tiers_section(found: Sequence[Tier], regime: str) -> Section:
     return Section(
         f"{regime}: mean macro by size",
         [Column("parameters", ["below " + s.partition(" to ")[2] if s.startswith("0 to") else s for s in spans])],
-        [*_estimates("mean", [t.mean for t in found]), Column("models", [str(len(t.models)) for t in found])],
+        [*estimate_columns("mean", [t.mean for t in found]), Column("models", [str(len(t.models)) for t in found])],
     )
 
 
@@ -88,7 +91,7 @@ def reversals_section(found: Reversals, names: Names) -> Section:
         [Column("smaller", [names[one.small] for one in rows]), Column("larger", [names[one.large] for one in rows])],
         [
             Column("size ratio", [f"{one.ratio:,.0f}" if one.ratio >= 100 else f"{one.ratio:.3g}" for one in rows]),
-            *_estimates("ahead by", [one.difference for one in rows]),
+            *estimate_columns("ahead by", [one.difference for one in rows]),
             *_survivals([one.test for one in rows]),
         ],
         [
@@ -108,7 +111,7 @@ def pareto_section(found: Sequence[ParetoPoint], regime: str, names: Names) -> S
         [Column("model", [names[one.model] for one in rows])],
         [
             Column("parameters", [size_text(one.size) for one in rows]),
-            *_estimates("macro", [one.score for one in rows]),
+            *estimate_columns("macro", [one.score for one in rows]),
             *(shares if any(one.share is not None for one in rows) else []),
         ],
         ["on it in: the share of resamples in which the model is on the frontier."]
@@ -123,9 +126,9 @@ def drop_section(found: Sequence[Drop]) -> Section:
         "What few examples cost: mean macro over all models",
         [Column("regime", [one.regime for one in found])],
         [
-            *_estimates("mean", [one.mean for one in found]),
-            *_estimates("below full", [one.lost for one in found]),
-            *_estimates("rho with full", [one.rho for one in found]),
+            *estimate_columns("mean", [one.mean for one in found]),
+            *estimate_columns("below full", [one.lost for one in found]),
+            *estimate_columns("rho with full", [one.rho for one in found]),
         ],
         ["rho: Spearman's correlation of the models' ranking with that at full data; 1 is the same order."],
     )
@@ -155,7 +158,7 @@ def variance_section(
         f"{len(found)} tasks have a standard deviation over models above {threshold:g} ({kind})",
         [Column("task", [names.get(one.task, one.task) for one in found])],
         [
-            *_estimates("std", [one.std for one in found]),
+            *estimate_columns("std", [one.std for one in found]),
             Column("first", [names[one.first[0]] for one in found]),
             Column("last", [names[one.last[0]] for one in found]),
         ],
@@ -200,7 +203,7 @@ def specialisation_section(found: Sequence[Specialisation], regime: str, names: 
     return Section(
         f"{regime}: specialisation: mean rank on other tasks minus mean rank on the category's",
         [Column("model", [names[one.model] for one in rows]), Column("category", [one.category for one in rows])],
-        _estimates("places better", [one.places for one in rows], digits=1),
+        estimate_columns("places better", [one.places for one in rows], digits=1),
         [f"{substantial} of {len(found)} (model, category) are 5 places or more.{_more(len(rows), len(found))}"],
     )
 
@@ -218,7 +221,7 @@ def pairs_section(
             Column("minus", [one.other for one in means]),
         ],
         [
-            *_estimates("mean", [one.mean for one in means], sign=True),
+            *estimate_columns("mean", [one.mean for one in means], sign=True),
             Column("pairs", [str(one.num_pairs) for one in means]),
             Column("ahead", [str(one.advantages) for one in means]),
             Column("behind", [str(one.disadvantages) for one in means]),
@@ -233,7 +236,7 @@ def pairs_section(
             Column("second", [names[d.pair.second] for d in deltas]),
         ],
         [
-            *_estimates("difference", [d.delta for d in deltas], sign=True),
+            *estimate_columns("difference", [d.delta for d in deltas], sign=True),
             Column(
                 "labels agree", [", ".join(v for v, is_so in d.pair.agree.items() if is_so) or "none" for d in deltas]
             ),
@@ -273,7 +276,7 @@ def graph_section(found: ComparisonGraph, names: Names) -> Section:
             Column("baseline", [names[one.baseline] for one in found.edges[:SHOWN]]),
         ],
         [
-            *_estimates("difference here", [one.difference for one in found.edges[:SHOWN]], sign=True),
+            *estimate_columns("difference here", [one.difference for one in found.edges[:SHOWN]], sign=True),
             *_survivals([one.test for one in found.edges[:SHOWN]]),
         ],
         [
@@ -286,7 +289,7 @@ def graph_section(found: ComparisonGraph, names: Names) -> Section:
     )
 
 
-def _estimates(head: str, values: Sequence[Estimate], *, digits: int = 3, sign: bool = False) -> list[Column]:
+def estimate_columns(head: str, values: Sequence[Estimate], *, digits: int = 3, sign: bool = False) -> list[Column]:
     """The values, and their intervals where some have one."""
     plus = "+" if sign else ""
     shown = [Column(head, [f"{one.value:{plus}.{digits}f}" for one in values])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from geneb_jax.report.analysis import Section, size_text
+from geneb_jax.report.analysis import Section, estimate_columns, size_text
 from geneb_jax.report.layout import Column
 from geneb_jax.stats.analysis.choice import Candidate, Choice
 
@@ -53,7 +53,7 @@ def choice_section(found: Choice, shown: Sequence[Candidate], facts: Mapping[str
             Column("parameters", ["–" if one.params is None else size_text(one.params) for one in held]),
             Column("memory", [_memory_text(one.memory) for one in held]),
             Column("licence", [one.licence or "–" for one in held]),
-            Column("MCC", [f"{one.score.value:.3f}" for one in shown]),
+            *estimate_columns("MCC", [one.score for one in shown]),
             Column("behind the best", ["–" if one.model == found.best else f"{one.behind.value:.3f}" for one in shown]),
             Column("as good", ["yes" if one.within else "no" for one in shown]),
         ],
