@@ -179,22 +179,39 @@ class Machines(NamedTuple):
     gap: Float[Array, "p c"]
 
 
-@partial(jax.jit, static_argnames="max_steps")
 def svm(rows: Rows, C: Float[Array, " c"], max_steps: int) -> Machines:
-    """Newton's method on the rows inside the margin, exact once the set of them stays the same."""
-    Y = _signs(rows.H)
+    """Newton's method on the rows inside the margin, exact once the set of them stays the same.
 
-    def one(X: Float[Array, "n d"]) -> tuple[Array, ...]:
-        raw = X + rows.raw
-        K = jnp.matmul(raw, raw.T, precision=HIGHEST) + 1  # the constant feature is one like the others
+    The loop sees products of rows only: vectors of another width find it compiled.
+    """
+    alpha, steps, done, value, gap = _duals(_products(rows), _signs(rows.H), C, max_steps)
+    return Machines(_from_duals(rows, alpha), steps, done, value, gap / value)
+
+
+@jax.jit
+def _products(rows: Rows) -> Float[Array, "p n n"]:
+    raw = rows.X + rows.raw
+    return jnp.einsum("pnd,pmd->pnm", raw, raw, precision=HIGHEST) + 1  # the constant feature is one like the others
+
+
+@partial(jax.jit, static_argnames="max_steps")
+def _duals(
+    K: Float[Array, "p n n"], Y: Float[Array, "n o"], C: Float[Array, " c"], max_steps: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Of all draws the weights of rows α (p, c, o, n), and what `Machines` says of their fits, each (p, c)."""
+
+    def one(K: Float[Array, "n n"]) -> tuple[Array, Array, Array, Array, Array]:
         solve = jax.vmap(jax.vmap(partial(_dual, K, max_steps=max_steps), (1, None)), (None, 0))
         alpha, steps, done, value, gap = solve(Y, C)
-        W = jnp.einsum("nd,con->cdo", raw, alpha, precision=HIGHEST)
-        b = jnp.sum(alpha, axis=2) + jnp.einsum("d,cdo->co", rows.raw, W, precision=HIGHEST)
-        return W, b, jnp.max(steps, axis=1), jnp.all(done, axis=1), jnp.sum(value, axis=1), jnp.sum(gap, axis=1)
+        return alpha, jnp.max(steps, axis=1), jnp.all(done, axis=1), jnp.sum(value, axis=1), jnp.sum(gap, axis=1)
 
-    W, b, steps, done, value, gap = jax.vmap(one)(rows.X)
-    return Machines(back(rows, W, b), steps, done, value, gap / value)
+    return jax.vmap(one)(K)
+
+
+@jax.jit
+def _from_duals(rows: Rows, alpha: Float[Array, "p c o n"]) -> Heads:
+    W = jnp.einsum("pnd,pcon->pcdo", rows.X + rows.raw, alpha, precision=HIGHEST)
+    return back(rows, W, jnp.sum(alpha, axis=3) + jnp.einsum("d,pcdo->pco", rows.raw, W, precision=HIGHEST))
 
 
 def _dual(

@@ -46,9 +46,16 @@ def vote(
     return jnp.argmax(counts, axis=-1), tied
 
 
-@partial(jax.jit, static_argnames=("metric", "ks"))
-def _of_draws(rows: Rows, test: Float[Array, "m d"], metric: Metric, ks: tuple[int, ...]) -> list[tuple[Array, Array]]:
-    label = jnp.argmax(rows.H, axis=1)
+@partial(jax.jit, static_argnames=("ks", "classes"))
+def _votes(
+    score: Float[Array, "... j"], label: Int[Array, "... j"], ks: tuple[int, ...], classes: int
+) -> list[tuple[Array, Array]]:
+    """`vote` for every k: apart from the products, so that vectors of another width find it compiled."""
+    return [vote(score, label, k, classes) for k in ks]
+
+
+@partial(jax.jit, static_argnames="metric")
+def _scores_of_draws(rows: Rows, test: Float[Array, "m d"], metric: Metric) -> Float[Array, "p m n"]:
     X = rows.X
     if metric == "cosine":
         whole = X + rows.raw
@@ -59,16 +66,17 @@ def _of_draws(rows: Rows, test: Float[Array, "m d"], metric: Metric, ks: tuple[i
         A, c = X, -0.5 * jnp.sum(X**2, axis=-1)
     A = A / rows.scale[:, None]
     c = c - jnp.einsum("pnd,pd->pn", A, rows.shift, precision=HIGHEST)
-    score = jnp.einsum("md,pnd->pmn", test, A, precision=HIGHEST) + c[:, None]
-    return [vote(score, label, k, rows.H.shape[1]) for k in ks]
+    return jnp.einsum("md,pnd->pmn", test, A, precision=HIGHEST) + c[:, None]
 
 
 def neighbours_of_draws(rows: Rows, test: Float[Array, "m d"], specs: Sequence[KnnSpec], shots: int) -> list[Votes]:
     """Class numbers (p, m) and ties (p, m) of each specification, for all draws; test rows in shifted coordinates."""
     found: dict[KnnSpec, Votes] = {}
+    label = jnp.argmax(rows.H, axis=1)
     for metric in dict.fromkeys(spec.metric for spec in specs):
         same = [spec for spec in specs if spec.metric == metric]
-        answers = _of_draws(rows, test, metric, tuple(min(spec.k, shots) for spec in same))
+        ks = tuple(min(spec.k, shots) for spec in same)
+        answers = _votes(_scores_of_draws(rows, test, metric), label, ks, rows.H.shape[1])
         found |= {spec: (np.asarray(a), np.asarray(b)) for spec, (a, b) in zip(same, answers, strict=True)}
     return [found[spec] for spec in specs]
 
@@ -96,27 +104,26 @@ def neighbours(
         for start in range(0, len(test), BLOCK):
             block = test[start : start + BLOCK]
             padded = np.concatenate([block, np.zeros((BLOCK - len(block), test.shape[1]))])
-            parts.append(_of_block(jnp.asarray(padded), A, half, *quick, label, ks, classes))
+            near, their = _nearest(jnp.asarray(padded), A, half, *quick, label, min(max(ks) + SPARE, len(A)))
+            parts.append(_votes(near, their, ks, classes))
         for i, spec in enumerate(same):
             answers = [np.concatenate([np.asarray(part[i][j]) for part in parts])[: len(test)] for j in (0, 1)]
             found[spec] = answers[0], answers[1]
     return [found[spec] for spec in specs]
 
 
-@partial(jax.jit, static_argnames=("ks", "classes"))
-def _of_block(
+@partial(jax.jit, static_argnames="most")
+def _nearest(
     test: Float[Array, "m d"],
     A: Float[Array, "n d"],
     half: Float[Array, " n"],
     quick: Float[Array, "d n"],
     quick_half: Float[Array, " n"],
     label: Int[Array, " n"],
-    ks: tuple[int, ...],
-    classes: int,
-) -> list[tuple[Array, Array]]:
-    most = min(max(ks) + SPARE, len(A))
+    most: int,
+) -> tuple[Float[Array, "m j"], Int[Array, "m j"]]:
+    """Scores and classes of the `most` nearest training rows, in the order of the rows."""
     rough = jnp.matmul(test.astype(quick.dtype), quick, precision=HIGHEST) + quick_half
     _, place = jax.lax.top_k(rough, most)
     place = jnp.sort(place, axis=1)  # equally near neighbours then come in the order of their rows
-    score = jnp.einsum("md,mjd->mj", test, A[place], precision=HIGHEST) + half[place]
-    return [vote(score, label[place], k, classes) for k in ks]
+    return jnp.einsum("md,mjd->mj", test, A[place], precision=HIGHEST) + half[place], label[place]
