@@ -28,6 +28,7 @@ class Question:
     regime: str
     few: str
     level: float
+    ratio: float
     in_domain: Sequence[str]
     labels: LabelVersion
     ddof: Any
@@ -47,6 +48,8 @@ Answer = tuple[Any, "list[Section]"]
 @click.option("--regime", default="full", show_default=True, help="Of the scores; few-shot looks at all.")
 @click.option("--few", default="10shot", show_default=True, help="The regime whose winners few-shot compares.")
 @board_options
+@click.option("--ratio", type=click.FloatRange(min=1, min_open=True), default=5.0, show_default=True,
+              help="Of sizes, from which on a smaller model that scores higher counts as a reversal.")  # fmt: skip
 @click.option("--in-domain", default="paper", show_default=True, metavar="SET",
               help="Models that reversals are counted among: paper (the 36 it calls in-domain), all, or names with "
               "commas. Encoders of RUN are always among them.")  # fmt: skip
@@ -60,7 +63,7 @@ Answer = tuple[Any, "list[Section]"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     runs: tuple[Path, ...], published: bool, wanted: str | None, regime: str, few: str, version: Any,
-    own_sizes: tuple[str, ...], in_domain: str, labels: Any, ddof: str, edges: Path | None, as_json: bool,
+    own_sizes: tuple[str, ...], ratio: float, in_domain: str, labels: Any, ddof: str, edges: Path | None, as_json: bool,
     **resampling: Any,
 ) -> int:  # fmt: skip
     """Does size go with score? Who wins with few examples? Which reversals are real?
@@ -84,11 +87,17 @@ def command(
             notes = protocol_differences(opened, board.tasks)
     else:
         board = published_board(version, own_sizes)
-    question = Question(board, regime, few, resampling["level"], _in_domain(in_domain, board), labels, int(ddof), edges)
+    if len(board.models) < 2:
+        raise UsageError(
+            "the analyses compare models, and there is one",
+            cure="name another run, or look beside the board: --published",
+        )
+    models = _in_domain(in_domain, board)
+    question = Question(board, regime, few, resampling["level"], ratio, models, labels, int(ddof), edges)
     found, left_out = _answers(names, question)
     if as_json:
         settings = {
-            "sizes": version, "regime": regime, "few": few, "in_domain": question.in_domain, "labels": labels,
+            "sizes": version, "regime": regime, "few": few, "ratio": ratio, "in_domain": models, "labels": labels,
             "ddof": question.ddof, "level": question.level, "models": len(board.models), "tasks": len(board.tasks),
         }  # fmt: skip
         parts = {name: data for name, (data, _) in found.items()}
@@ -100,23 +109,25 @@ def command(
             f"With {resampling['resamples']:,} resamples no p-value is below {2 / (resampling['resamples'] + 1):.2g}, "
             "and each is multiplied by up to the number of claims: take more before you say that one does not survive."
         )
-    _print([section for _, sections in found.values() for section in sections], board, notes)
-    for reason in dict.fromkeys(left_out.values()):
-        click.echo(f"\nLeft out: {', '.join(name for name, why in left_out.items() if why == reason)}. {reason}")
+    _print([section for _, sections in found.values() for section in sections], board, notes, left_out)
     return int(ExitCode.DONE)
 
 
-def _print(sections: Sequence[Section], board: ScoreBoard, notes: Sequence[str]) -> None:
+def _print(sections: Sequence[Section], board: ScoreBoard, notes: Sequence[str], left_out: Mapping[str, str]) -> None:
     from geneb_jax.report.analysis import print_section
     from geneb_jax.report.tables import METRIC_LINES, console
 
     to = console()
     to.print(METRIC_LINES["mcc"])
-    to.print(f"{len(board.models)} models, {len(board.tasks)} tasks in {len(set(board.categories))} categories.")
+    kinds = len(set(board.categories))
+    to.print(f"Models: {len(board.models)}. Tasks: {len(board.tasks)}. Categories: {kinds}.", highlight=False)
     for note in notes:
         to.print(note, style="dim", markup=False, highlight=False)
     for section in sections:
         print_section(section, to)
+    for reason in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name, why in left_out.items() if why == reason)
+        to.print(f"\nLeft out: {names}. {reason}", style="dim", markup=False, highlight=False)
 
 
 def _answers(names: Sequence[str], question: Question) -> tuple[dict[str, Answer], dict[str, str]]:
@@ -201,7 +212,7 @@ def _reversals(q: Question) -> Answer:
     from geneb_jax.report.analysis import reversals_section
     from geneb_jax.stats.analysis.reversals import reversals
 
-    found = reversals(q.board, q.in_domain, regime=q.regime, level=q.level)
+    found = reversals(q.board, q.in_domain, ratio=q.ratio, regime=q.regime, level=q.level)
     return asdict(found), [reversals_section(found, q.board.names)]
 
 

@@ -25,6 +25,8 @@ def test_the_board_is_analysed_without_a_run(geneb):
     found = json.loads(shown)
     assert (found["scale"][0]["rho"]["low"], round(found["scale"][0]["rho"]["value"], 3)) == (None, 0.573)
     assert found["reversals"]["num_models"] == 36
+    wider = json.loads(geneb("analyse", "--what", "reversals", "--ratio", "1.01", "--json")[1])["reversals"]
+    assert 36 * 35 / 2 >= wider["num_pairs"] > found["reversals"]["num_pairs"]
     assert geneb("analyse", "--what", "scales")[1].count("did you mean scale") == 1
     assert geneb("analyse", "--what", "graph")[0] == 2
     assert geneb("analyse", "--size", "GROVER=1M")[0] == 2

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from geneb_jax.errors import UsageError
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
 from geneb_jax.stats.rankings import ranks
@@ -26,12 +27,16 @@ class Specialisation:
 
 
 def specialisation(board: ScoreBoard, *, regime: str = "full", level: float = LEVEL) -> list[Specialisation]:
-    """Every model in every category, most specialised first; none where there is only one category."""
+    """Every model in every category, most specialised first.
+
+    Raises:
+        UsageError: there is only one category.
+    """
     keep = board.common(regime)
     kinds = np.asarray(board.categories)[keep]
     names = board.scopes(regime)
     if len(names) < 2:
-        return []
+        raise UsageError("specialisation needs two categories, and there is one", cure="name a run of more tasks")
     places = board.by_task(regime).map(lambda x: ranks(x, axis=-2))
     found = []
     for name in names:
