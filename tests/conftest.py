@@ -1,8 +1,9 @@
-"""Fixtures every test may use: where the real data and the real pretrained encoders lie, if they are here."""
+"""Fixtures every test may use: the command, and where real data and pretrained encoders lie, if they are here."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,17 @@ def shared_models() -> Path:
 def shared_published() -> Path:
     """Folder of the official leaderboard as CSV."""
     return _shared("published")
+
+
+@pytest.fixture
+def geneb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run a command as it is typed; returns its exit status and what it printed."""
+    from geneb_jax.cli.main import main
+
+    def call(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out + said.err
+
+    return call

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from geneb_jax.cli.main import main
 from geneb_jax.published import tasks
 from geneb_jax.run import Run, probe
 from geneb_jax.store import Manifest, SplitIndex, open_store
@@ -44,16 +43,3 @@ def board_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     held = {t.id: t.category for c in WANTED for t in [t for t in tasks() if t.category == c][:2]}
     write_board_store(folder / "store", STRENGTH, held)
     return probe([folder / "store"], None, folder / "run", engine="sklearn", progress=False)
-
-
-@pytest.fixture
-def geneb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Run a command; returns its exit status and what it printed."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out + said.err
-
-    return call

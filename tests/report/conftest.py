@@ -23,19 +23,6 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Command = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def geneb(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command; returns its exit status and what it printed."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out + said.err
-
-    return call
-
-
 def geneb_once(*arguments: object) -> None:
     """Run a command that must succeed."""
     with pytest.raises(SystemExit) as stop:
