@@ -24,9 +24,9 @@ from tests.run.helpers import write_store
 
 AXES = ("probe", "C", "pooling", "layer", "shots", "standardize")
 VIEWS = list(product(("mean", "cls"), ("last", "2")))
-TASKS = {"t": 0, "u": 1, "v": 2}
+TASKS = {"t": 0, "u": 1}
 STUDY = [
-    "--probe", "logistic,ridge,knn", "--C", "0.001,10", "--shots", "2,full", "--draws", "3", "--engine", "sklearn",
+    "--probe", "logistic,ridge,centroid", "--C", "0.001,10", "--shots", "2,full", "--draws", "2", "--engine", "sklearn",
     "--level", "0.8", "--resamples", "200",
 ]  # fmt: skip
 
@@ -92,8 +92,8 @@ def test_every_combination_is_fitted_once_and_those_without_a_meaning_never(plac
     ).to_pylist()  # fmt: skip
     made = Counter(tuple(row.values()) for row in rows)
     encoders = ["a", "b", "c", "m", "m,layer=2", "m,pooling=cls", "m,layer=2,pooling=cls"]
-    heads = [(head, C) for head in ("logistic", "ridge") for C in (0.001, 10.0)] + [("knn", None)]
-    draws = [("full", 13), ("2shot", 13), ("2shot", 17), ("2shot", 42)]
+    heads = [(head, C) for head in ("logistic", "ridge") for C in (0.001, 10.0)] + [("centroid", None)]
+    draws = [("full", 13), ("2shot", 13), ("2shot", 17)]
     wanted = {
         (encoder, task, regime, seed, head + suffix, C)
         for encoder, task, (regime, seed), (head, C), suffix in product(
@@ -107,9 +107,11 @@ def test_every_combination_is_fitted_once_and_those_without_a_meaning_never(plac
 def test_scores_are_those_of_the_records(place: Path, scores: dict[tuple[str, ...], np.ndarray]) -> None:
     rows = Run.open(place / "run").records.to_pylist()
     for encoder, own in (("b", 1), ("m,pooling=cls", 3)):
-        setting = ("knn", "-", "cls", "last", "2shot", "yes")
+        setting = ("centroid", "-", "cls", "last", "2shot", "yes")
         values = [
-            r["mcc"] for r in rows if (r["encoder"], r["probe"], r["regime"]) == (encoder, "knn-standardized", "2shot")
+            r["mcc"]
+            for r in rows
+            if (r["encoder"], r["probe"], r["regime"]) == (encoder, "centroid-standardized", "2shot")
         ]
         # every task is a category of its own, so macro is the mean of all
         assert scores[setting][own] == pytest.approx(np.mean(values), abs=1e-12)
@@ -142,6 +144,30 @@ def test_agreement_is_that_of_scipy_over_all_contexts(
         seen += flips
     assert seen > 0
     assert sum(r["num_real"] for r in found["agreements"]) > 0
+
+
+def test_conditions_and_spreads_are_plain_means(found: dict[str, Any]) -> None:
+    for row in found["conditions"]:
+        rho = [
+            c["spearman"]["value"] for c in found["comparisons"]
+            if (c["axis"], c["regime"]) == (row["axis"], row["regime"])
+            and c["first"][row["held"]] == c["second"][row["held"]] == row["value"]
+        ]  # fmt: skip
+        assert (row["num_comparisons"], row["lowest"]) == (len(rho), min(rho))
+        assert row["spearman"] == pytest.approx(np.mean(rho), abs=1e-12)
+    checked = 0
+    for row in found["spreads"]:
+        if row["scope"] == "macro" and row["axis"] in ("C", "layer", "standardize"):
+            groups: dict[tuple[str, ...], list[float]] = {}
+            for setting in found["settings"]:
+                if setting["shots"] == row["regime"] and setting[row["axis"]] != "-":
+                    rest = tuple(setting[axis] for axis in AXES if axis != row["axis"])
+                    groups.setdefault(rest, []).append(setting["scores"][row["encoder"]])
+            assert row["num_contexts"] == len(groups)
+            assert row["range"] == pytest.approx(np.mean([np.ptp(own) for own in groups.values()]), abs=1e-12)
+            assert row["sd"] == pytest.approx(np.mean([np.std(own, ddof=1) for own in groups.values()]), abs=1e-12)
+            checked += 1
+    assert checked == 3 * 2 * 4  # axes, regimes, encoders
 
 
 def test_flips_are_tested_as_geneb_compare_tests_differences(place: Path, found: dict[str, Any]) -> None:

@@ -51,7 +51,8 @@ def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence
     """
     require_runs_of_one_preset(runs)
     require_runs_of_one_control(runs)
-    views = find_views({e.digest: e for run in runs for e in run.meta.encoders}.values())
+    scored = {digest for run in runs for digest in run.records["encoder_digest"].unique().to_pylist()}
+    views = find_views({e.digest: e for run in runs for e in run.meta.encoders if e.digest in scored}.values())
     probes = {probe["digest"]: probe for run in runs for probe in run.meta.settings.probes}
     names = {view.model: view.name for view in views.values()}
     rows = {model: row for row, model in enumerate(names)}
@@ -71,10 +72,10 @@ def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence
                     cure="analyse runs of one engine and precision at a time",
                 )
             unit.setdefault(score.task, score)
-    scored = {key: {task for task, score in unit.items() if score.mean is not None} for key, unit in units.items()}
-    tasks = [task for task in categories if all(task in held for held in scored.values())]
+    held = {key: {task for task, score in unit.items() if score.mean is not None} for key, unit in units.items()}
+    tasks = [task for task in categories if all(task in own for own in held.values())]
     if not tasks:
-        raise _nothing_shared(list(names.values()), scored)
+        raise _nothing_shared(list(names.values()), held)
     settings = tuple(dict.fromkeys(setting for _, setting in units))
     by_setting = {setting: [units.get((row, setting)) for row in rows.values()] for setting in settings}
     return Study(
@@ -94,16 +95,16 @@ def probe_type(probe: str) -> str:
     return probe.replace("-standardized", "", 1)
 
 
-def _nothing_shared(names: Sequence[str], scored: Mapping[tuple[int, Setting], set[str]]) -> UsageError:
+def _nothing_shared(names: Sequence[str], held: Mapping[tuple[int, Setting], set[str]]) -> UsageError:
     """The error where no task is shared by all; it shows the first unit beside the one that shares least with it."""
-    if not scored:
+    if not held:
         return UsageError("the runs hold no score to analyse", cure="fit some with `geneb probe`")
-    first = next(iter(scored))
-    least = min(scored, key=lambda key: len(scored[key] & scored[first]))
+    first = next(iter(held))
+    least = min(held, key=lambda key: len(held[key] & held[first]))
     return UsageError(
         "no task has a score of every encoder under every setting",
         where="; ".join(
-            f"{names[row]} ({setting.words()}): {', '.join(sorted(scored[row, setting])) or 'no task'}"
+            f"{names[row]} ({setting.words()}): {', '.join(sorted(held[row, setting])) or 'no task'}"
             for row, setting in dict.fromkeys((first, least))
         ),
         cure="name runs of the same tasks, or fit what is missing",

@@ -61,6 +61,8 @@ def conditions(found: Sensitivity) -> list[Condition]:
         if own:
             least = min(own)
             rows.append(Condition(*key, len(own), float(np.mean([rho for rho, *_ in own])), *least))
+    order = list(found.axes)
+    rows.sort(key=lambda row: (order.index(row.axis), order.index(row.held), found.axes[row.held].index(row.value)))
     return rows
 
 
@@ -85,7 +87,7 @@ def _sentences(found: Sensitivity, axis: Axis, regime: str, own: list[Agreement]
     rho, worst = min(known, key=lambda pair: pair[0])
     how = "hardly changes" if rho >= STEADY else "changes somewhat" if rho >= CHANGED else "changes"
     between = f"{value_words(axis, worst.first)} and {value_words(axis, worst.second)}"
-    where = {"full": "At full data the", ALL: "The"}.get(regime, f"At {regime} the")
+    where = {"full": "At full data the", ALL: "The"}.get(regime, f"At {regime.replace('shot', '-shot')} the")
     text = f"{where} ranking {how} with {SUBJECTS[axis]}: lowest Spearman {rho:.2f} between {between}"
     if worst.num_contexts > 1:
         text += f", the mean over {worst.num_contexts} ways to hold the rest"
