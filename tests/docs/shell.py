@@ -27,7 +27,7 @@ from geneb_jax.errors import ExitCode
 
 # scikit-learn finds the same optimum of small data at once, where JAX would first compile for seconds; not where an
 # option asks for what only the engine of this package has
-_SKLEARN = {command: {"engine": "sklearn-optimum"} for command in ("probe", "run")}
+_SKLEARN = {command: {"engine": "sklearn-optimum"} for command in ("probe", "run", "sensitivity")}
 _OURS = re.compile(r"--memory-budget|--solver|--x64")
 
 _CLIENT = """#!{python} -SE
