@@ -17,7 +17,7 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from geneb_kernels import mosaic
 from geneb_kernels.confusion.config import CLASSES, ROWS, ConfusionConfig
-from geneb_kernels.confusion.xla import mcc_of_margins
+from geneb_kernels.confusion.xla import by_reciprocal_root, mcc_of_margins
 
 EXACT_ROWS = 1 << 24
 
@@ -95,6 +95,7 @@ def _lane(
         _total(jnp.where(diagonal, 0.0, counts)),
         add=_total,
         wide=lambda total: mosaic.along_columns(total, CLASSES),
+        divide=by_reciprocal_root,
     )
     mosaic.write((table, tables.at[lane]), (score, scores.at[lane]))
 

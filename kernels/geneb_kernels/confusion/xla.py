@@ -34,6 +34,16 @@ def mcc(table: jax.Array) -> jax.Array:
     )
 
 
+def by_root(value: jax.Array, square: jax.Array) -> jax.Array:
+    """value / √square, as scikit-learn rounds it: 1 exactly where no prediction is wrong."""
+    return value / jnp.sqrt(square)
+
+
+def by_reciprocal_root(value: jax.Array, square: jax.Array) -> jax.Array:
+    """The same up to rounding, for kernels, which have no square root."""
+    return value * jax.lax.rsqrt(square)
+
+
 def mcc_of_margins(
     true: jax.Array,
     predicted: jax.Array,
@@ -41,6 +51,7 @@ def mcc_of_margins(
     *,
     add: Callable[[jax.Array], jax.Array],
     wide: Callable[[jax.Array], jax.Array],
+    divide: Callable[[jax.Array, jax.Array], jax.Array] = by_root,
 ) -> jax.Array:
     """The coefficient (Gorodkin 2004) from counts of true and of predicted classes, and of wrong predictions.
 
@@ -54,8 +65,6 @@ def mcc_of_margins(
     true_variance = add(true * (everything - true))
     predicted_variance = add(predicted * (wide(add(predicted)) - predicted))
     one_class = (true_variance <= 0) | (predicted_variance <= 0)
-    # two roots: the product of both variances of a large table would leave float32's range; kernels have no sqrt
-    inverse = jax.lax.rsqrt(jnp.where(one_class, 1, true_variance)) * jax.lax.rsqrt(
-        jnp.where(one_class, 1, predicted_variance)
-    )
-    return jnp.where(one_class, 0, covariance * inverse)
+    # in float32's range up to 4e9 predictions
+    square = jnp.where(one_class, 1, true_variance * predicted_variance)
+    return jnp.where(one_class, 0, divide(covariance, square))

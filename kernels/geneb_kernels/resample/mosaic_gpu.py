@@ -17,7 +17,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from geneb_kernels import mosaic
-from geneb_kernels.confusion.xla import mcc_of_margins
+from geneb_kernels.confusion.xla import by_reciprocal_root, mcc_of_margins
 from geneb_kernels.resample.config import RESAMPLES, ResampleConfig, width
 from geneb_kernels.resample.threefry import LANE, SPAN, weights_of_span
 
@@ -87,6 +87,7 @@ def _block(key: Any, columns: Any, out: Any, drawn: Any, scores: Any, *, config:
             jnp.sum(jnp.where(kind == k, own, 0.0), axis=1),
             add=lambda x: jnp.sum(x, axis=1),
             wide=lambda total: mosaic.along_rows(total, wide),
+            divide=by_reciprocal_root,
         )
     each = scores.shape[0]
     mosaic.write((scores, out.at[pl.ds(group * each, each), pl.ds(block * RESAMPLES, RESAMPLES)]))
