@@ -80,9 +80,8 @@ head_options = together(
                      "colons, as in knn:k=1:metric=cosine or lda:shrinkage=0.5 (docs/probes.md)."),
         click.option("--C", "penalties", metavar="LIST", show_default="1.0",
                      help="Inverse penalty of logistic, svm and ridge, scikit-learn's C; several values are fitted "
-                     "together. auto, for logistic: chosen "
-                     "from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, never on test; "
-                     "auto:0.1,1,10 chooses from these."),
+                     "together. auto: chosen from 0.01,0.1,1,10,100 on a fifth of the probe's own training rows, "
+                     "never on test; auto:0.1,1,10 chooses from these."),
     ]
 )  # fmt: skip
 """Types of probe and their penalties."""
