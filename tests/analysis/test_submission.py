@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.probe.regime import GENEB_SEEDS
-from geneb_jax.published import REGIMES, tasks
+from geneb_jax.published import REGIMES, models, tasks
 from geneb_jax.report.submission.build import build_submission, entry_of
+from geneb_jax.report.submission.card import model_card, open_fields
 from geneb_jax.report.submission.schema import problems
 from geneb_jax.run import Run
 
@@ -99,6 +101,19 @@ def test_every_rule_of_the_board_is_checked(accepted: dict[str, Any], place: tup
     inner[last] = value
     found = problems(accepted, "mine.json")
     assert any(words in one for one in found), found
+
+
+def test_the_card_of_a_published_model_knows_it(whole_run: Run):
+    entry = entry_of(whole_run)
+    settings = {"canonical": False, "pooling": "cls", "defect": "the wrong row"}
+    encoder = entry.encoder.model_copy(update={"name": "GROVER, reference", "settings": settings})
+    entry = replace(entry, encoder=encoder)
+    found = build_submission(entry)
+    assert (found["model_id"], found["meta"]["params"]) == ("GROVER", models()["GROVER"].params_board)
+    card = model_card(entry, found)
+    for line in ("- **canonical:** False", "- **Pooling:** cls", "- **Defect of the embedding rule:** the wrong row"):
+        assert line in card.splitlines()
+    assert open_fields(card)[-2:] == ["Known train/test overlap with benchmark data", "Submitted by"]
 
 
 def test_a_file_that_breaks_rules_ends_with_status_3(geneb, accepted: dict[str, Any], tmp_path: Path):

@@ -30,7 +30,9 @@ def model_card(entry: Entry, submission: Mapping[str, Any]) -> str:
             "Precision": encoder.settings.get("dtype", TODO),
             "Width of the embedding": encoder.width or TODO,
         },
-        "Settings that change a vector": {key: held for key, held in sorted(encoder.settings.items()) if held},
+        "Settings that change a vector": {
+            key: held for key, held in sorted(encoder.settings.items()) if held is not None
+        },
         "Runtime": _versions(entry),
         "Training data": {"Corpus": meta["training_data"] or TODO},
         "Disclosure": {
