@@ -57,7 +57,9 @@ def choice_section(found: Choice, shown: Sequence[Candidate], facts: Mapping[str
             Column("behind the best", ["–" if one.model == found.best else f"{one.behind.value:.3f}" for one in shown]),
             Column("as good", ["yes" if one.within else "no" for one in shown]),
         ],
-        [f"{more} more are as good and larger: --count {found.num_within} shows them."] if more > 0 else [],
+        [f"{more} more {'is' if more == 1 else 'are'} as good and larger: --count {found.num_within} shows them."]
+        if more > 0
+        else [],
     )
 
 

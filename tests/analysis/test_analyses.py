@@ -189,6 +189,9 @@ def test_a_graph_of_edges_says_who_was_never_compared(ours, tmp_path):
     assert (graph.num_pairs_compared, graph.baselines, graph.outside) == (1, {"weak": 1}, ("BLAST",))
     assert graph.edges[0].difference.value > 0
     assert graph.edges[0].test
+    edges.write_text("model,baseline\nBLAST,HMMER\n")
+    with pytest.raises(DataError, match="no edge links two models"):
+        comparison_graph(ours, read_edges(edges), find=lambda name: None)
     edges.write_text("model,other\na,b\n")
     with pytest.raises(DataError, match="baseline"):
         read_edges(edges)

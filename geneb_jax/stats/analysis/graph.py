@@ -56,9 +56,11 @@ def read_edges(path: Path) -> list[tuple[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(row["model"].strip(), row["baseline"].strip()) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, KeyError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the edges cannot be read: {error}", where=str(path)) from error
+    except (KeyError, AttributeError) as error:
         raise DataError(
-            f"the edges cannot be read: {error}", where=str(path), cure="write a CSV with the columns model,baseline"
+            "the edges lack a model or a baseline", where=str(path), cure="write a CSV with the columns model,baseline"
         ) from error
     for number, ends in enumerate(rows, start=2):
         if not all(ends):
@@ -74,10 +76,19 @@ def comparison_graph(
     regime: str = "full",
     level: float = LEVEL,
 ) -> ComparisonGraph:
-    """The graph of the edges among the board's models; `find` gives the model that a name means, or None."""
+    """The graph of the edges among the board's models; `find` gives the model that a name means, or None.
+
+    Raises:
+        DataError: no edge has both ends on the board.
+    """
     named = [(find(a), find(b), (a, b)) for a, b in dict.fromkeys(edges)]
     known = list(dict.fromkeys((a, b) for a, b, _ in named if a and b and a != b))
     outside = dict.fromkeys(name for a, b, names in named for end, name in zip((a, b), names, strict=True) if not end)
+    if not known:
+        raise DataError(
+            "no edge links two models of this board", where=f"not on it: {', '.join(outside) or 'none'}",
+            cure="`geneb encoders` lists the names",
+        )  # fmt: skip
     n = len(board.models)
     ends = np.array([(board.place(a), board.place(b)) for a, b in known], np.int64).reshape(-1, 2)
     _, group = connected_components(coo_array((np.ones(len(ends)), ends.T), shape=(n, n)), directed=False)
