@@ -61,9 +61,16 @@ def board_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def board_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("board-site")
-    geneb_once("site", "--published", "--out", folder)
+def small_report(pair: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pair-report")
+    geneb_once("report", pair.path, "--out", folder, *RESAMPLES)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def small_site(pair: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pair-site")
+    geneb_once("site", pair.path, "--out", folder, "--no-intervals")
     return folder
 
 

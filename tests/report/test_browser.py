@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from geneb_jax.published import leaderboard, models
-from geneb_jax.run import Run
-from tests.report.conftest import RESAMPLES, geneb_once
 
 pytest.importorskip("playwright")
 Open = Callable[..., Any]
@@ -89,13 +87,6 @@ def test_a_task_opens_within_the_report_and_goes_back(page: Any):
     assert not page.title().startswith(label)
 
 
-@pytest.fixture(scope="session")
-def small_report(pair: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pair-report")
-    geneb_once("report", pair.path, "--out", folder, *RESAMPLES)
-    return folder / "report.html"
-
-
 def test_a_point_tells_what_it_is(open_page: Open, small_report: Path):
     page = open_page(small_report)
     # the best encoder is the first of the chart's points
@@ -129,13 +120,6 @@ def test_dark_is_chosen_and_kept(page: Any):
     assert colours(page) == dark
 
 
-@pytest.fixture(scope="session")
-def small_site(pair: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pair-site")
-    geneb_once("site", pair.path, "--out", folder, *RESAMPLES)
-    return folder
-
-
 def addresses(site: Path) -> Iterator[Path]:
     """One page of each kind."""
     yield from sorted(site.glob("*.html"))
@@ -143,16 +127,22 @@ def addresses(site: Path) -> Iterator[Path]:
         yield min((site / kind).glob("*.html"))
 
 
-CHECKS = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
-"""What axe looks for; only colours differ between the two."""
+def test_pages_fit_a_phone(open_page: Open, small_site: Path, small_report: Path):
+    for file in (*addresses(small_site), small_report):
+        page = open_page(file)
+        page.set_viewport_size({"width": 360, "height": 780})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, file.name
 
 
-@pytest.mark.parametrize("scheme", CHECKS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nobody_is_shut_out(open_page: Open, small_site: Path, small_report: Path, scheme: str):
     from axe_playwright_python.sync_playwright import Axe
 
-    options = {"preload": False, "resultTypes": ["violations"], **CHECKS[scheme]}  # preloading asks for the style again
-    for file in (*addresses(small_site), small_report):
+    options: dict[str, Any] = {"preload": False, "resultTypes": ["violations"]}  # preloading asks for the style again
+    if scheme == "dark":  # only colours differ
+        options["runOnly"] = ["color-contrast"]
+    files = addresses(small_site) if scheme == "light" else [min(small_site.glob("tasks/*.html"))]
+    for file in (*files, small_report):
         page = open_page(file)
         page.emulate_media(color_scheme=scheme)
         found = Axe().run(page, options=options).response["violations"]

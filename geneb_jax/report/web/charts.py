@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from geneb_jax.report.web.content import MACRO, Content, Place, regime_name
+from geneb_jax.report.web.content import MACRO, OF_RUN, Content, Place, regime_name
 from geneb_jax.report.web.sensitivity import agreement_marks, agreement_rows
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#7F7F7F")
@@ -65,17 +65,16 @@ def scope_id(place: Place) -> str:
 
 def score_rows(content: Content) -> list[Row]:
     """The table that all charts share: one row per entrant, regime and mean; what is unknown is left out."""
-    last = content.regimes[0]
     rows = []
     for regime in content.regimes:
         for place in content.places:
             frontier = content.frontier.get((regime, place), frozenset())
             named = _apart(content, regime, place, frontier)
+            leading = _leading(content, place)
             for entrant in content.ordered(regime, place):
                 cell = content.cell(regime, place, entrant.key)
                 if cell.value is None:
                     continue
-                first = content.cell(last, place, entrant.key).rank
                 row: Row = {
                     "model": entrant.name,
                     "key": entrant.key,
@@ -93,7 +92,7 @@ def score_rows(content: Content) -> list[Row]:
                     "tied": cell.tied,
                     "frontier": (entrant.key in frontier) or None,
                     "named": (entrant.key in named) or None,
-                    "lead": (first is not None and first <= HIGHLIGHTED) or None,
+                    "lead": (entrant.key in leading) or None,
                 }
                 if place[0] == "category":
                     row["category"] = place[1]
@@ -105,6 +104,13 @@ def charts(content: Content) -> list[Chart]:
     """The charts that this content has data for, in the order of the page."""
     makers: tuple[Callable[[Content], Chart | None], ...] = (_ranks, _scores, _heatmap, _scale, _shots, _agreements)
     return [chart for make in makers if (chart := make(content)) is not None]
+
+
+def _leading(content: Content, place: Place) -> set[str]:
+    """The encoders whose curves are coloured: those of runs, then the best at the first regime."""
+    order = content.ordered(content.regimes[0], place)
+    own_first = sorted(order, key=lambda entrant: entrant.origin != OF_RUN)
+    return {entrant.key for entrant in own_first[:HIGHLIGHTED]}
 
 
 def _apart(content: Content, regime: str, place: Place, frontier: Collection[str]) -> set[str]:
@@ -184,6 +190,7 @@ def _scores(content: Content) -> Chart | None:
     if not content.has_intervals:
         return None
     title = "Score of every encoder, with its interval"
+    points = "Published models are points, since no predictions of theirs are public. " if content.is_mixed else ""
     base = _chosen(_base(content))
     tips = _tooltip(content)
     rule = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=alt.X("low:Q"), x2="high:Q", y=_names(), tooltip=tips)
@@ -194,8 +201,8 @@ def _scores(content: Content) -> Chart | None:
     )  # fmt: skip
     return _chart(
         "scores", title, (rule + point).properties(height=_height(content)),
-        "Dot: the score. Line: its bootstrap interval. Published models are points, since no predictions of theirs are "
-        "public. Intervals that overlap may still differ: the comparison is paired, and stands in the ranks.",
+        f"Dot: the score. Line: its bootstrap interval. {points}"
+        "Intervals that overlap may still differ: the comparison is paired, and stands in the ranks.",
         (("model", "Encoder"), ("value", content.metric), ("low", "from"), ("high", "to")),
     )  # fmt: skip
 
@@ -266,8 +273,8 @@ def _shots(content: Content) -> Chart | None:
         return None
     order = [regime_name(regime) for regime in sorted(content.regimes, key=_shots_of)]
     crowded = len(content.entrants) > HIGHLIGHTED
-    most = f"Best at {order[-1].lower()}" if crowded else "Encoder"
-    coloured = f"; the {HIGHLIGHTED} best with the most data are coloured, others are grey" if crowded else ""
+    own = "runs and " if content.is_mixed else ""
+    coloured = f"; {own}the best with the most data are coloured, others are grey" if crowded else ""
     base = _base(content).transform_filter("datum.scope === scope")
     x = alt.X("regime:N", title="Training sequences per class", sort=order,
               axis=alt.Axis(labelAngle=0, labelExpr="replace(datum.value, '-shot', '')"))  # fmt: skip
@@ -281,7 +288,8 @@ def _shots(content: Content) -> Chart | None:
     )
     points = best.mark_point(size=70, filled=True, opacity=1).encode(
         x=x, y=y, tooltip=tips,
-        color=alt.Color("model:N", title=most, scale=colours), shape=alt.Shape("model:N", title=most, scale=shapes),
+        color=alt.Color("model:N", title="Encoder", scale=colours),
+        shape=alt.Shape("model:N", title="Encoder", scale=shapes),
     )  # fmt: skip
     return _chart(
         "shots", "Score by number of training sequences per class", (every + lines + points).properties(height=360),
@@ -309,11 +317,14 @@ def _agreements(content: Content) -> Chart | None:
 
 
 def _kinds(kinds: Sequence[str]) -> dict[str, Any]:
-    """Colour and shape by kind, the most frequent first; a legend that shows both."""
+    """Colour and shape by kind, the most frequent first; a legend that shows both. No two kinds share both."""
     domain = sorted(set(kinds), key=lambda kind: (-kinds.count(kind), kind))
+    turns = [(i, i // len(SHAPES)) for i in range(len(domain))]
+    colours = [OKABE_ITO[i % len(OKABE_ITO)] for i, _ in turns]
+    shapes = [SHAPES[(i + turn) % len(SHAPES)] for i, turn in turns]
     return {
-        "color": alt.Color("kind:N", title="Type", scale=alt.Scale(domain=domain, range=list(OKABE_ITO))),
-        "shape": alt.Shape("kind:N", title="Type", scale=alt.Scale(domain=domain, range=list(SHAPES))),
+        "color": alt.Color("kind:N", title="Type", scale=alt.Scale(domain=domain, range=colours)),
+        "shape": alt.Shape("kind:N", title="Type", scale=alt.Scale(domain=domain, range=shapes)),
     }
 
 

@@ -19,6 +19,8 @@ from geneb_jax.stats.means import Scope
 Place = tuple[Scope, str]
 MACRO: Final[Place] = ("macro", "macro")
 MICRO: Final[Place] = ("micro", "micro")
+OF_RUN, OF_BOARD = "run", "official board"
+"""Where an entrant's scores come from."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Entrant:
-    """One line of the leaderboard. `kind` groups it in charts; `facts` are (name, text) of its own page."""
+    """One line of the leaderboard. `origin` is OF_RUN or OF_BOARD; `kind` groups it in charts; `facts` are (name, text)
+    of its own page.
+    """
 
     key: str
     name: str
@@ -109,6 +113,11 @@ class Content:
     def places(self) -> tuple[Place, ...]:
         """The means that a leaderboard shows: macro, micro, categories."""
         return (MACRO, MICRO, *(("category", name) for name in self.categories))
+
+    @cached_property
+    def is_mixed(self) -> bool:
+        """Whether runs stand among models of the board."""
+        return len({entrant.origin for entrant in self.entrants}) > 1
 
     @cached_property
     def has_intervals(self) -> bool:

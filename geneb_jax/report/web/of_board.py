@@ -9,11 +9,9 @@ import numpy as np
 
 from geneb_jax import published
 from geneb_jax.published import PublishedModel, SizeVersion
-from geneb_jax.report.web.content import MACRO, MICRO, Cell, Entrant, Place, TaskEntry, key_of
+from geneb_jax.report.web.content import MACRO, MICRO, OF_BOARD, Cell, Entrant, Place, TaskEntry, key_of
 from geneb_jax.stats.aggregate import category_means, macro_micro
 from geneb_jax.stats.rankings import ranks
-
-ORIGIN = "official board"
 
 
 def board_entrants(size_version: SizeVersion) -> list[Entrant]:
@@ -75,7 +73,7 @@ def _entrant(model: PublishedModel, version: SizeVersion) -> Entrant:
     return Entrant(
         key_of(model.model),
         model.display,
-        ORIGIN,
+        OF_BOARD,
         model.architecture or "not stated",
         size,
         tuple((name, text) for name, text in facts.items() if text),

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 
 from geneb_jax.report.tables import Board, marks_of
 from geneb_jax.report.uncertainty import MARKS
-from geneb_jax.report.web.content import MACRO, MICRO, Cell, Entrant, Place, TaskEntry, key_of
+from geneb_jax.report.web.content import MACRO, MICRO, OF_RUN, Cell, Entrant, Place, TaskEntry, key_of
 from geneb_jax.run.controls import require_runs_of_one_control
 from geneb_jax.run.directory import Run
 from geneb_jax.run.presets import defect_of, require_runs_of_one_preset
 from geneb_jax.stats.aggregate import Aggregate, Series
 from geneb_jax.stats.compare import Comparison
 from geneb_jax.stats.uncertainty import Score
-
-ORIGIN = "run"
 
 Cells = dict[Place, dict[str, Cell]]
 
@@ -57,7 +55,7 @@ def merged(runs: Sequence[Run]) -> Run:
 
 def run_keys(board: Board) -> dict[Series, str]:
     """The key of every series."""
-    return {series: key_of(board.name(series), "run") for series in board.series}
+    return {series: key_of(board.name(series), OF_RUN) for series in board.series}
 
 
 def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
@@ -80,7 +78,7 @@ def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
             Entrant(
                 key,
                 board.name(series),
-                ORIGIN,
+                OF_RUN,
                 meta.family if meta and meta.family else "run",
                 params.get(series),
                 tuple((name, text) for name, text in facts.items() if text),

@@ -20,6 +20,7 @@ from geneb_jax.report.web.charts import charts, score_rows
 from geneb_jax.report.web.content import (
     MACRO,
     MICRO,
+    OF_RUN,
     Cell,
     Content,
     Entrant,
@@ -223,7 +224,7 @@ def _helpers(content: Content, links: Links) -> dict[str, Any]:
         "MACRO": MACRO, "MICRO": MICRO, "version": __version__, "command": "report" if not links.has_pages else "site",
         "regime_name": regime_name, "regime_words": regime_words, "everyone": everyone, "leader_of": leader_of,
         "profile": profile, "sizes": any(e.params for e in content.entrants),
-        "mixed": len({e.origin for e in content.entrants}) > 1,
+        "OF_RUN": OF_RUN,
         "gain_of": lambda regime: any(c.gain for c in macros(regime)),
         "spread_of": lambda regime: any(c.std is not None for c in macros(regime)),
         "partial_of": lambda regime: any(c.num_tasks < c.num_in_suite for c in macros(regime)),
