@@ -23,10 +23,10 @@ from geneb_jax.stats.sensitivity.variance import decompose
 from tests.run.helpers import write_store
 
 AXES = ("probe", "C", "pooling", "layer", "shots", "standardize")
-VIEWS = list(product(("mean", "cls"), ("last", "2")))
+VIEWS = [("mean", "last"), ("mean", "2"), ("cls", "last")]
 TASKS = {"t": 0, "u": 1}
 STUDY = [
-    "--probe", "logistic,ridge,centroid", "--C", "0.001,10", "--shots", "2,full", "--draws", "2", "--engine", "sklearn",
+    "--probe", "svm,ridge,centroid", "--C", "0.001,10", "--shots", "2,full", "--draws", "2", "--engine", "sklearn",
     "--level", "0.8", "--resamples", "200",
 ]  # fmt: skip
 
@@ -48,7 +48,7 @@ def sensitivity(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three encoders with one view and one with four, and a run of the study of it."""
+    """A store of three encoders with one view and one with three, and a run of the study of it."""
     path = tmp_path_factory.mktemp("sensitivity")
     one_view = [("a", 1.0, 0.001), ("b", 2.0, 1.0), ("c", 4.0, 30.0)]
     for seed, (name, noise, scale) in enumerate(one_view):
@@ -91,8 +91,8 @@ def test_every_combination_is_fitted_once_and_those_without_a_meaning_never(plac
         ["encoder", "task", "regime", "seed", "probe", "C"]
     ).to_pylist()  # fmt: skip
     made = Counter(tuple(row.values()) for row in rows)
-    encoders = ["a", "b", "c", "m", "m,layer=2", "m,pooling=cls", "m,layer=2,pooling=cls"]
-    heads = [(head, C) for head in ("logistic", "ridge") for C in (0.001, 10.0)] + [("centroid", None)]
+    encoders = ["a", "b", "c", "m", "m,layer=2", "m,pooling=cls"]
+    heads = [(head, C) for head in ("svm", "ridge") for C in (0.001, 10.0)] + [("centroid", None)]
     draws = [("full", 13), ("2shot", 13), ("2shot", 17)]
     wanted = {
         (encoder, task, regime, seed, head + suffix, C)
@@ -163,9 +163,10 @@ def test_conditions_and_spreads_are_plain_means(found: dict[str, Any]) -> None:
                 if setting["shots"] == row["regime"] and setting[row["axis"]] != "-":
                     rest = tuple(setting[axis] for axis in AXES if axis != row["axis"])
                     groups.setdefault(rest, []).append(setting["scores"][row["encoder"]])
-            assert row["num_contexts"] == len(groups)
-            assert row["range"] == pytest.approx(np.mean([np.ptp(own) for own in groups.values()]), abs=1e-12)
-            assert row["sd"] == pytest.approx(np.mean([np.std(own, ddof=1) for own in groups.values()]), abs=1e-12)
+            several = [own for own in groups.values() if len(own) > 1]
+            assert row["num_contexts"] == len(several)
+            assert row["range"] == pytest.approx(np.mean([np.ptp(own) for own in several]), abs=1e-12)
+            assert row["sd"] == pytest.approx(np.mean([np.std(own, ddof=1) for own in several]), abs=1e-12)
             checked += 1
     assert checked == 3 * 2 * 4  # axes, regimes, encoders
 
