@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.encoder.checkpoints import bpe_tokenizer
+from tests.encoder.toy_tokenizers import TOY_TOKENIZERS
 
 NET = '''
 import torch
@@ -36,38 +37,17 @@ class Net(nn.Module):
         mixed = self.mix(hidden.transpose(1, 2)).transpose(1, 2)[:, : ids.shape[1]]
         return hidden + torch.tanh(mixed)
 '''
-LETTERS = """
-from transformers import PreTrainedTokenizer
+LETTERS = f'''{TOY_TOKENIZERS}
 
-
-class Letters(PreTrainedTokenizer):
-    words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "A", "C", "G", "T", "N"]
-
-    def __init__(self, **kwargs):
-        super().__init__(pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", **kwargs)
-
-    @property
-    def vocab_size(self):
-        return len(self.words)
-
-    def get_vocab(self):
-        return {word: i for i, word in enumerate(self.words)}
+class Words(Letters):
+    """Letters with blanks between them or without, and special tokens on both sides."""
 
     def _tokenize(self, text, **kwargs):
         return text.split() if " " in text else list(text)
 
-    def _convert_token_to_id(self, token):
-        return self.words.index(token) if token in self.words else 3
-
-    def _convert_id_to_token(self, index):
-        return self.words[index]
-
     def build_inputs_with_special_tokens(self, token_ids_0, token_ids_1=None):
         return [1, *token_ids_0, 2]
-
-    def save_vocabulary(self, *args, **kwargs):
-        return ()
-"""
+'''
 CODE = {
     "dnagpt": {
         "dna_gpt/__init__.py": "",
@@ -123,7 +103,7 @@ class DNAGPT(nn.Module):
     },
     "janusdna": {
         "caduceus/__init__.py": "",
-        "caduceus/tokenization_caduceus.py": "from letters import Letters as CaduceusTokenizer\n",
+        "caduceus/tokenization_caduceus.py": "from letters import Words as CaduceusTokenizer\n",
         "janusdna/__init__.py": "",
         "janusdna/configuration_janusdna.py": """
 class JanusDNAConfig:
@@ -195,11 +175,11 @@ from types import SimpleNamespace
 from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
-from letters import Letters
+from letters import Words
 from net import Net
 
 
-class AnnotationTokenizer(Letters):
+class AnnotationTokenizer(Words):
     @classmethod
     def from_pretrained(cls, folder):
         return cls(model_max_length=40, padding_side="left")

@@ -25,9 +25,9 @@ from tests.encoder.checkpoints import (
     ESM_SPECIALS,
     ESM_VOCAB,
     LIMIT,
-    MERGES,
     SIXMERS,
     SPECIALS,
+    bpe_ids,
     build,
     toy_module,
 )
@@ -73,17 +73,6 @@ def encoder_of(key, path, **options):
 # --- how each family spells a sequence: (special tokens in front, content, special tokens behind)
 
 
-def bpe(sequence):
-    words = list(sequence)
-    for pair in MERGES:
-        at = 0
-        while at + 1 < len(words):
-            if (words[at], words[at + 1]) == pair:
-                words[at : at + 2] = ["".join(pair)]
-            at += 1
-    return [BPE_VOCAB.index(word) for word in words]
-
-
 def letters(sequence):
     return [["A", "C", "G", "T", "N"].index(letter) + 4 for letter in sequence]
 
@@ -109,14 +98,14 @@ def spell(key, sequence):
     if key == "splicebert":
         return [1], [5 + "ACGTN".index(letter) for letter in sequence], [2]
     if key == "deepgene":
-        return [1, 2], bpe(sequence), []
+        return [1, 2], bpe_ids(sequence), []
     if key == "gpt2-gene":
-        return [], bpe(sequence), []
+        return [], bpe_ids(sequence), []
     if key == "omni-dna":
-        return [], bpe(sequence), [eos]
+        return [], bpe_ids(sequence), [eos]
     if key in ("metagene", "omnina"):
-        return [bos], bpe(sequence), []
-    return [cls], bpe(sequence), [] if key == "nt-v2" else [sep]
+        return [bos], bpe_ids(sequence), []
+    return [cls], bpe_ids(sequence), [] if key == "nt-v2" else [sep]
 
 
 def all_words(alphabet):
@@ -216,7 +205,7 @@ def transcription(key, path, sequences, preset):
         transformers.utils.logging.set_verbosity_error()
         model = transformers.AutoModel.from_pretrained(path).eval()
         transformers.utils.logging.set_verbosity_warning()
-        ids = [[1, *bpe(sequence)[:510], 2] for sequence in sequences]
+        ids = [[1, *bpe_ids(sequence)[:510], 2] for sequence in sequences]
         with torch.no_grad():
             return np.array([model(torch.tensor([i])).last_hidden_state[0, 0].numpy() for i in ids])
     model = model_of(key, path)

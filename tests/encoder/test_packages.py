@@ -12,7 +12,7 @@ import torch
 from geneb_jax.encoder import load_encoder
 from geneb_jax.errors import EncoderError
 from tests.encoder.author_packages import net, write
-from tests.encoder.checkpoints import BPE_VOCAB, MERGES
+from tests.encoder.checkpoints import bpe_ids
 
 MODEL = {
     "dnagpt": "dna_gpt0.1b_h", "janusdna": "JanusDNA_72_w", "eccdnamamba": "eccDNAMamba", "genomics-fm": "genomics-fm",
@@ -35,17 +35,6 @@ def package(request, tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def bpe(sequence):
-    words = list(sequence)
-    for pair in MERGES:
-        at = 0
-        while at + 1 < len(words):
-            if (words[at], words[at + 1]) == pair:
-                words[at : at + 2] = ["".join(pair)]
-            at += 1
-    return [1, *(BPE_VOCAB.index(word) for word in words), 2]
-
-
 def spell(key, sequence):
     """All ids of a sequence, and how many special tokens stand in front and behind."""
     if key == "dnagpt":
@@ -59,7 +48,7 @@ def spell(key, sequence):
         return letters[:1024], 0, 0
     if key == "biofm":
         return [1, *letters[:38], 2], 1, 1
-    return bpe(sequence), 1, 1
+    return [1, *bpe_ids(sequence), 2], 1, 1
 
 
 def transcription(key, preset):
