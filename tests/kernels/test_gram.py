@@ -13,10 +13,11 @@ from tests.kernels.simulator import lowered, simulate
 from tests.tolerances import limit
 
 SHAPES = [(1, 1), (3, 7), (129, 65), (8192, 5), (8193, 5), (9000, 3), (16384, 2), (37, 513), (8192, 514)]
+# what blocks are made depends on the shape alone, so one shape of each branch is enough in float64
+CASES = [*((*shape, "float32") for shape in SHAPES), (129, 65, "float64"), (37, 513, "float64")]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("n", "d"), SHAPES, ids=[f"{n}x{d}" for n, d in SHAPES])
+@pytest.mark.parametrize(("n", "d", "dtype"), CASES)
 def test_equals_numpy(n: int, d: int, dtype: str) -> None:
     rng = np.random.default_rng(n + d)
     X = (rng.normal(size=(n, d)) + 1).astype(dtype)

@@ -17,6 +17,8 @@ from geneb_kernels.logistic.config import LogisticConfig
 from tests.kernels.simulator import lowered, simulate
 from tests.tolerances import limit
 
+compiled = jax.jit(residuals_and_losses)
+
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -47,7 +49,7 @@ def check(found: tuple[np.ndarray, np.ndarray], given_: Problem, dtype: str = "f
 @pytest.mark.parametrize("classes", [2, 5])
 def test_xla_against_the_reference(classes: int) -> None:
     given_ = problem(130, 37, 3, classes)
-    check(jax.jit(residuals_and_losses)(*given_), given_)
+    check(compiled(*given_), given_)
 
 
 @settings(max_examples=30, deadline=None)
@@ -57,11 +59,16 @@ def test_a_nearly_certain_class_keeps_its_digits(margin: float, classes: int, ri
     outputs = 1 if classes == 2 else classes
     V = np.zeros((1, 1, outputs), np.float32)
     V[0, 0, -1 if outputs == 1 else 1] = margin
-    residuals, losses = residuals_and_losses(*map(jnp.asarray, (X, V, label, W)))
+    residuals, losses = compiled(X, V, label, W)
     target = np.array([[float(right)]]) if outputs == 1 else np.eye(outputs)[label]
     loss, residual = losses_and_residuals(V[0].astype(np.float64), target)
     np.testing.assert_allclose(losses, loss, rtol=2e-6, atol=1e-37)
     np.testing.assert_allclose(residuals[:, 0], residual, rtol=2e-5, atol=1e-34)
+
+
+def test_the_kernels_own_logarithm_keeps_its_digits() -> None:
+    x = np.logspace(-30, 3, 100, dtype=np.float32)
+    np.testing.assert_allclose(mosaic_gpu.log1p(jnp.asarray(x)), np.log1p(x.astype(np.float64)), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from tests.kernels.simulator import lowered, simulate
 from tests.tolerances import limit
 
 KEY = np.array([7, 4_000_000_000], np.uint32)
+
+draw = jax.jit(weights, static_argnums=(1, 2))
 
 
 def predictions(n: int, lanes: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +42,7 @@ def test_the_generator_is_the_published_one() -> None:
 
 
 def test_weights_are_poisson_and_depend_on_resample_and_row_alone() -> None:
-    drawn = np.asarray(weights(jnp.asarray(KEY), 400, 700))
+    drawn = np.asarray(draw(KEY, 400, 700))
     m = drawn.size
     assert abs(drawn.mean() - 1) < 5 / np.sqrt(m)
     assert abs(drawn.var() - 1) < 5 * np.sqrt(3 / m)  # a Poisson(1) number has fourth central moment 4
@@ -47,13 +50,13 @@ def test_weights_are_poisson_and_depend_on_resample_and_row_alone() -> None:
     for axis in (0, 1):
         a, b = np.delete(drawn, 0, axis), np.delete(drawn, -1, axis)
         assert abs(np.mean((a - 1) * (b - 1))) < 5 / np.sqrt(m)
-    assert np.array_equal(weights(jnp.asarray(KEY), 5, 90, first=300), drawn[300:305, :90])
+    assert np.array_equal(draw(KEY, 5, 90, first=300), drawn[300:305, :90])
 
 
 def test_scores_are_those_of_the_weighted_rows() -> None:
     truth, predicted = predictions(130, 2, 3)
     found = xla.resampled_mcc(jnp.asarray(KEY), jnp.asarray(truth), jnp.asarray(predicted), 3, 7)
-    drawn = np.asarray(weights(jnp.asarray(KEY), 7, 130))
+    drawn = np.asarray(draw(KEY, 7, 130))
     exact = [[matthews_corrcoef(truth, p, sample_weight=w) for p in predicted] for w in drawn]
     np.testing.assert_allclose(found, exact, atol=limit("float32", "score"))
 

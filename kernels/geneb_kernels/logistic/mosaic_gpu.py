@@ -112,7 +112,7 @@ def _block(
     plgpu.barrier_wait(arrived.at[1])
     true = plgpu.layout_cast(own_labels[...], mosaic.ROW)
     if outputs == 1:
-        loss, residual = binary(logits, mosaic.along_rows(true, config.columns) == 1)
+        loss, residual = binary(logits, mosaic.along_rows(true, config.columns) == 1, log1p)
         weight = own_weights[...]
         result[...] = residual * weight
         summed[...] = jnp.sum(loss * weight, axis=0)
@@ -122,8 +122,18 @@ def _block(
         of_row = mosaic.along_rows(true, wide)
         for lane in range(config.lanes(outputs)):
             part = slice(lane * wide, (lane + 1) * wide)
-            loss, residual = multinomial(logits[:, part], kind == of_row, kind < outputs)
+            loss, residual = multinomial(logits[:, part], kind == of_row, kind < outputs, log1p)
             weight = mosaic.along_rows(plgpu.layout_cast(own_weights[lane], mosaic.ROW), wide)
             result[:, part] = residual * weight
             summed[part] = jnp.sum(loss * weight, axis=0)
     mosaic.write((result, residuals.at[rows, columns]), (summed, losses.at[block, columns]))
+
+
+def log1p(x: jax.Array) -> jax.Array:
+    """log(1 + x) for x ≥ 0 from a plain logarithm: exact in the rounding of 1 + x (Kahan).
+
+    For kernels alone, which have no other: XLA simplifies (1 + x) - 1 to x, and nothing of the correction is left.
+    """
+    u = 1.0 + x
+    inexact = u - 1.0
+    return jnp.where(inexact == 0.0, x, jnp.log(u) * x / jnp.where(inexact == 0.0, 1.0, inexact))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from geneb_kernels.precision import HIGHEST
+
+Log1p = Callable[[jax.Array], jax.Array]
+"""log(1 + x): a kernel has to bring its own, and compiled by XLA that one would lose its digits."""
 
 
 def residuals_and_losses(X: jax.Array, V: jax.Array, labels: jax.Array, W: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -20,7 +25,7 @@ def residuals_and_losses(X: jax.Array, V: jax.Array, labels: jax.Array, W: jax.A
     return w * residuals, jnp.sum(w * losses, axis=(0, 2))
 
 
-def binary(z: jax.Array, positive: jax.Array) -> tuple[jax.Array, jax.Array]:
+def binary(z: jax.Array, positive: jax.Array, log1p: Log1p = jnp.log1p) -> tuple[jax.Array, jax.Array]:
     """Loss and residual of logits of any shape: with s = ±z away from the true class, log(1 + eˢ) and ±σ(s)."""
     s = jnp.where(positive, -z, z)
     small = jnp.exp(-jnp.abs(s))
@@ -28,7 +33,9 @@ def binary(z: jax.Array, positive: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.maximum(s, 0.0) + log1p(small), jnp.where(positive, -wrong, wrong)
 
 
-def multinomial(z: jax.Array, true: jax.Array, exists: jax.Array) -> tuple[jax.Array, jax.Array]:
+def multinomial(
+    z: jax.Array, true: jax.Array, exists: jax.Array, log1p: Log1p = jnp.log1p
+) -> tuple[jax.Array, jax.Array]:
     """Loss and residual by class, over the last axis; the loss of a row stands in its true class, zeros elsewhere.
 
     exists: False for columns that fill up a block. Both are built from the other classes, so that a nearly certain
@@ -46,13 +53,6 @@ def multinomial(z: jax.Array, true: jax.Array, exists: jax.Array) -> tuple[jax.A
     loss = jnp.where(certain, log1p(ratio), jnp.log(all_classes) - own)
     share = 1.0 / all_classes
     return jnp.where(true, loss, 0.0), jnp.where(true, -rest, others) * share
-
-
-def log1p(x: jax.Array) -> jax.Array:
-    """log(1 + x) for x ≥ 0 from a plain logarithm, as kernels have no other: exact in the rounding of 1 + x (Kahan)."""
-    u = 1.0 + x
-    inexact = u - 1.0
-    return jnp.where(inexact == 0.0, x, jnp.log(u) * x / jnp.where(inexact == 0.0, 1.0, inexact))
 
 
 def _wide(row: jax.Array, like: jax.Array) -> jax.Array:
