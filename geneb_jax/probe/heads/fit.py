@@ -163,8 +163,8 @@ def _fit_moments(task: _Task, m: Moments, keys: list[Key], linear: list[_Linear]
     """Ridge, LDA, centroids, naive Bayes and SVM of a whole split with at least as many rows as columns."""
     n = m.rows
 
-    def add(keys: list[Key], heads: Sequence[full.Head], began: float, **figures: Any) -> None:
-        rest = {"n_train": n, "solver": "exact", "seconds": (time.perf_counter() - began) / len(keys), **figures}
+    def add(keys: list[Key], heads: Sequence[full.Head], **figures: Any) -> None:
+        rest = {"n_train": n, "solver": "exact", **figures}
         squared = isinstance(keys[0].spec, GnbSpec)
         linear.extend(_Linear(key, W, b, squared, rest) for key, (W, b) in zip(keys, heads, strict=True))
 
@@ -178,18 +178,19 @@ def _fit_moments(task: _Task, m: Moments, keys: list[Key], linear: list[_Linear]
         began = time.perf_counter()
         some, specs = _of(keys, kind)
         if some:
-            add(some, fit(m, specs), began)
+            heads = fit(m, specs)
+            add(some, heads, seconds=(time.perf_counter() - began) / len(some))
     began = time.perf_counter()
     svm_keys, svm_specs = _of(keys, SvmSpec)
     if svm_keys:
         from geneb_jax.probe.heads.svm import fit_svm
 
         fits = fit_svm(task.X_train, task.classes, m, svm_specs, task.dtype)
+        seconds = (time.perf_counter() - began) / len(fits)
         for key, one in zip(svm_keys, fits, strict=True):
             status = Status.CONVERGED if one.converged else Status.MAX_STEPS
             figures = {"steps": one.steps, "objective": one.objective, "gap": one.gap, "solver": "newton-cg"}
-            add([key], [one.head], began, status=status, **figures)
-            began = time.perf_counter()
+            add([key], [one.head], seconds=seconds, status=status, **figures)
 
 
 def _fit_draws(task: _Task, shots: int, keys: list[Key], linear: list[_Linear], solved: dict[Key, Solved]) -> None:
