@@ -61,7 +61,7 @@ def _preset(ctx: click.Context, _: click.Parameter, chosen: bool) -> None:
               help="Only this preset of the registry models, where a store holds both.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True,
               help="How many of the best are compared.")  # fmt: skip
-@resample_options(sources=("rows", "draws", "both"), resamples=2_000, regimes=False)
+@resample_options(sources=("both", "rows", "draws"), resamples=2_000, regimes=False)
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN",
               help="Run directory of the fits and of sensitivity.json; an interrupted one is continued.")  # fmt: skip
 @click.option("--out-markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",

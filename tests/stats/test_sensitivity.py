@@ -27,7 +27,7 @@ VIEWS = [("mean", "last"), ("mean", "2"), ("cls", "last")]
 TASKS = {"t": 0, "u": 1}
 STUDY = [
     "--probe", "svm,ridge,centroid", "--C", "0.001,10", "--shots", "2,full", "--draws", "2", "--engine", "sklearn",
-    "--level", "0.8", "--resamples", "200",
+    "--level", "0.8", "--resamples", "200", "--source", "rows",
 ]  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def test_again_nothing_is_fitted_and_a_run_gives_the_same_answer(place: Path, fo
     before = (run / "records.parquet").read_bytes()
     again = sensitivity(place / "store", *STUDY, "--out", run, "--json")
     assert (run / "records.parquet").read_bytes() == before
-    alone = sensitivity(run, "--level", "0.8", "--resamples", "200", "--json")
+    alone = sensitivity(run, "--level", "0.8", "--resamples", "200", "--source", "rows", "--json")
     for done in (again, alone):
         other = json.loads(done.stdout)
         assert {**other, "seconds": None} == {**found, "seconds": None}

@@ -80,7 +80,7 @@ def analyse(
     samples: Iterable[TaskSample] | None,
     *,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,

@@ -38,7 +38,7 @@ def resample_study(
     samples: Iterable[TaskSample],
     *,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     resamples: int = RESAMPLES,
     seed: int = 0,
     done: Callable[[TaskSample], None] | None = None,
