@@ -228,14 +228,25 @@ def _helpers(content: Content, links: Links) -> dict[str, Any]:
         "gain_of": lambda regime: any(c.gain for c in macros(regime)),
         "spread_of": lambda regime: any(c.std is not None for c in macros(regime)),
         "partial_of": lambda regime: any(c.num_tasks < c.num_in_suite for c in macros(regime)),
-        "value": lambda value: "–" if value is None else f"{value:.3f}".replace("-", "−"),
-        "interval": lambda cell: "" if cell.low is None else f"{cell.low:.3f}–{cell.high:.3f}".replace("–-", "–−"),
+        "value": _value, "interval": _interval,
         "gain": lambda value: "–" if value is None else "0" if value == 0 else f"{value:+.3f}".replace("-", "−"),
         "rank": lambda cell: "–" if cell.rank is None else f"{cell.rank:g}",
         "span": lambda cell: f"({cell.rank_low:g}–{cell.rank_high:g})",
         "size": _size,
         "sensitivity": sensitivity_tables(content.sensitivity),
     }  # fmt: skip
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def _interval(cell: Cell) -> str:
+    """Both ends, set apart where a minus sign would run into the dash."""
+    if cell.low is None:
+        return ""
+    dash = "–" if cell.low >= 0 else " – "
+    return f"{_value(cell.low)}{dash}{_value(cell.high)}"
 
 
 def _size(params: int | None) -> str:
