@@ -90,9 +90,10 @@ def error(value: float | None) -> str:
 
 def _rival(result: GridResult, rival: GridRival) -> str:
     by_cell = sum(rival.seconds) / sum(rival.ours) / rival.processes
+    cores = f"{rival.processes} core{'s' * (rival.processes > 1)}"
     text = (
         f"{rival.name}: {len(rival.cells)} cells take {amount(sum(rival.seconds) / rival.processes)} s on "
-        f"{rival.processes} cores and us {amount(sum(rival.ours))} s, {amount(by_cell)} × as long"
+        f"{cores} and us {amount(sum(rival.ours))} s, {amount(by_cell)} × as long"
     )
     if rival.whole_seconds is not None:
         ours = sum(result.phase(name).whole_seconds for name in ("transfer", "solve", "score"))

@@ -87,7 +87,7 @@ class GridResult(_Model):
     mcc_wanted: list[float] = Field(description="5, 25, 50, 75, 95 % of the MCC at full data that was drawn for")
     mcc_reached: list[float] = Field(description="the same of what the fits reached")
     task_sizes: dict[str, int] = Field(description="tasks by where their rows come from; benchmarks/grid/shape.py")
-    disk_bytes: int = Field(description="that the run asked for before it began: the most that lies there at a time")
+    disk_bytes: int = Field(description="the most that lies on the disk at a time, asked for beforehand")
     sessions: int = Field(description="1, or more where the run was interrupted and taken up again")
     peak_memory: int | None
     device: dict[str, Any]

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -73,7 +73,7 @@ def run_grid(
         jax.clear_caches()
     with _folder(folder, keep=keep) as work:
         calls = Calls.open(work / "timings.jsonl", part)
-        room = require_room(work, part, calls, keep=keep)
+        require_room(work, part, calls, keep=keep)
         for number, encoder in enumerate(part.encoders, 1):
             if encoder.name not in calls.done:
                 say(f"encoder {number} of {len(part.encoders)}, width {encoder.width:,}")
@@ -83,7 +83,7 @@ def run_grid(
         _bootstrap(Run.open(work / "run"), part, resamples, calls)
         rivals = rivals_of(whole, part, rival_seconds, say) if rival_seconds else []
         say("floors of the machine")
-        return conclude(scale, whole, part, work, room, calls, resamples, rivals, load)
+        return conclude(scale, whole, part, work, room(part, part.encoders, keep=keep), calls, resamples, rivals, load)
 
 
 @contextmanager
@@ -102,16 +102,20 @@ def _folder(folder: str | os.PathLike[str] | None, *, keep: bool) -> Iterator[Pa
             shutil.rmtree(work)
 
 
-def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> int:
-    """Bytes that will lie on the disk at most: one encoder at a time, or all that are kept. StoreError without room."""
-    left = [part.bytes_of(e.width) for e in part.encoders if e.name not in calls.done]
+def room(part: Grid, encoders: Sequence[GridEncoder], *, keep: bool) -> int:
+    """Bytes that lie on the disk at most for these encoders: one at a time, or all that are kept."""
+    sizes = [part.bytes_of(encoder.width) for encoder in encoders]
+    return int(SLACK * ((sum(sizes) if keep else max(sizes, default=0)) + 12 * _predictions(part)))
+
+
+def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> None:
+    """Raise StoreError where the disk cannot hold what is still to be written."""
     held = sum(p.stat().st_size for p in (work / "store.zarr").rglob("*") if p.is_file())
-    needed = int(SLACK * ((sum(left) if keep else max(left, default=0)) + 12 * _predictions(part)))
+    needed = room(part, [encoder for encoder in part.encoders if encoder.name not in calls.done], keep=keep)
     if needed > (free := free_bytes(work)) + held:
         error = no_space(work, needed, free)
         way = "a smaller --scale, a larger disk with --store" + (", or no --keep" if keep else "")
         raise StoreError(f"{error.what} ({needed:,} bytes)", where=str(work), cure=f"choose {way}")
-    return needed
 
 
 def _predictions(part: Grid) -> int:

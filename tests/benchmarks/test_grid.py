@@ -55,6 +55,7 @@ def test_a_run_is_taken_up_again_and_cleans_up(tmp_path: Path) -> None:
         run_grid(1.0, grid=TOY, folder=folder, keep=True, clear=False, say=stop)
     result = run_grid(1.0, grid=TOY, folder=folder, keep=True, resamples=100, clear=False)
     assert (result.sessions, result.faults, result.exact) == (2, [], True)
+    assert 2 * 72 * 24 * 4 < result.disk_bytes < 100_000  # both encoders, although one was written before
     records = Run.open(folder / "run").records.to_pylist()
     assert len(records) == 2 * 2 * 15
     assert all(phase.seconds == phase.whole_seconds for phase in result.phases)
@@ -159,7 +160,7 @@ def test_the_rival_gets_cells_of_all_costs_that_fit_its_time() -> None:
 @pytest.mark.parametrize("k", [2, 3])
 def test_the_batched_rival_reaches_the_optimum_of_every_probe(k: int) -> None:
     problem = problem_of(GridEncoder("e", 24, {"t": 0.6}), GridTask("t", "x", 300, 30, k))
-    for lanes in distinct_lanes():
+    for lanes in (regime[:2] for regime in distinct_lanes()[:2]):
         best = find_reference(problem, lanes).values
         found = zip(lanes, *lbfgs_batch(problem, lanes, "float32")(30), strict=True)
         gaps = [relative_gap(problem, lane, best[lane], coef, intercept) for lane, coef, intercept in found]
