@@ -24,7 +24,7 @@ class Case(NamedTuple):
     dtype: str
     penalties: int
     draws: int = 0
-    shots: tuple[int, ...] = (1, 10)
+    shots: tuple[int, ...] = (10,)
     low: float = 1.0
     high: float = 1.0
     devices: int = NUM_DEVICES
