@@ -13,7 +13,7 @@ from benchmarks.peak import peak_memory
 from benchmarks.record import Ceilings, Check, Memory, Rival, Row, Shape, Steady, Target
 from benchmarks.timing import Timed, time_call
 from benchmarks.workloads import Problem, Size, available, geneb_lanes, load_problem, workload
-from geneb_jax.probe import Lane, LaneResult, fit_task
+from geneb_jax.probe import Lane, LaneResult, LogisticSpec, fit_task
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def finish(
     gram = any(lane.regime.shots is None for lane in lanes) and (
         problem.n < problem.d
         or any(result.solver == "newton" for result in timed.value)
-        or forms_gram(lambda: fit(problem, lanes))
+        or forms_gram(lambda: fit(problem, [lane for lane in lanes if isinstance(lane.spec, LogisticSpec)]))
     )
     flops, traffic = floor_work(problem, lanes, gram=gram)
     figures["floor_holds_a_gram"] = float(gram)
