@@ -249,4 +249,4 @@ def test_groups_must_fit() -> None:
     with pytest.raises(RunError, match="groups for"):
         _numbered("t", np.zeros(3), 4)
     assert _numbered("t", np.arange(4), 4) is None
-    assert _numbered("t", np.array([7, 7, 3]), 3).tolist() == [1, 1, 0]  # type: ignore[union-attr]
+    assert _numbered("t", np.array([7, 7, 3]), 3).tolist() == [0, 0, 1]  # type: ignore[union-attr]
