@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -238,7 +239,9 @@ def test_quickstart_ends_well_without_a_network(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=500
     )
     assert done.returncode == 0, done.stderr
-    assert "onehot:64" in done.stdout
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (full,) = re.findall(r"^full: the probe is trained on .*\n(?:.+\n)+", readme, re.MULTILINE)
+    assert full in done.stdout
     assert "What to try next" in done.stdout
     run = Run.open(tmp_path / "first")
     assert len(run.records) == 4 * 3 * 15
