@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,11 +162,17 @@ class Lengths:
 """
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_with_130_and_the_run_resumes(tmp_path):
     suite = _suite(tmp_path / "suite")
     (tmp_path / "slow.py").write_text(_SLOW)
     command = [*_COMMAND, *_arguments(suite, tmp_path / "s.zarr", "slow:Lengths")]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # a job that a shell started in the background ignores Ctrl-C, and so would its children
+    with subprocess.Popen(command, cwd=tmp_path, preexec_fn=_heed_interrupts, **pipes) as process:
         while not list((tmp_path / "s.zarr").glob("*/embeddings/c/1/0")):
             assert process.poll() is None
             time.sleep(0.002)
