@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,9 @@ from geneb_jax.store import open_store
 
 _KILLS = 20
 _CHUNK = 32
-_COMMAND = [sys.executable, "-c", "from geneb_jax.cli.main import main; main()"]
+# a job that a shell started in the background ignores Ctrl-C, and so would its children
+_HEED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+_COMMAND = [sys.executable, "-c", f"{_HEED}; from geneb_jax.cli.main import main; main()"]
 # forks a process for each line of arguments, so that what every one of them imports is imported once
 _FORKS = """
 import os, sys
@@ -162,17 +163,11 @@ class Lengths:
 """
 
 
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_ends_with_130_and_the_run_resumes(tmp_path):
     suite = _suite(tmp_path / "suite")
     (tmp_path / "slow.py").write_text(_SLOW)
     command = [*_COMMAND, *_arguments(suite, tmp_path / "s.zarr", "slow:Lengths")]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # a job that a shell started in the background ignores Ctrl-C, and so would its children
-    with subprocess.Popen(command, cwd=tmp_path, preexec_fn=_heed_interrupts, **pipes) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not list((tmp_path / "s.zarr").glob("*/embeddings/c/1/0")):
             assert process.poll() is None
             time.sleep(0.002)
