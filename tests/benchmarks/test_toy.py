@@ -27,7 +27,7 @@ from benchmarks.workloads import WORKLOADS, Problem, draw_lanes, full_lane, load
 from geneb_jax.errors import DataError, MissingDataError, UnknownNameError, UsageError
 
 # compiling the engine and timing scikit-learn takes most of a minute
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("toy benchmarks")]
+pytestmark = pytest.mark.slow
 
 TOY = Context(size="toy", repeats=2, memory=False, cap=5.0, clear=False)
 NAMES = ("protocol-tf0-freq", "draws-1000-freq", "penalties-tf0-freq", "gram-tf0-freq", "curve-draws")

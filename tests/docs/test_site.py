@@ -13,8 +13,6 @@ import pytest
 from geneb_jax.cli.main import COMMANDS
 from tests.docs.pages import PAGES, ROOT
 
-pytestmark = pytest.mark.xdist_group("docs site")
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:

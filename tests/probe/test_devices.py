@@ -19,8 +19,6 @@ from geneb_jax.probe.lanes import COMPACT_FROM, continued
 from tests.probe.on_devices import CASES, NUM_DEVICES, SEEDS, fit_case
 from tests.tolerances import limit
 
-pytestmark = pytest.mark.xdist_group("devices")
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

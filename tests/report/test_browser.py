@@ -10,8 +10,6 @@ import pytest
 
 from geneb_jax.published import leaderboard, models
 
-pytestmark = pytest.mark.xdist_group("report")
-
 pytest.importorskip("playwright")
 Open = Callable[..., Any]
 

@@ -14,8 +14,6 @@ from geneb_jax.stats.compare import compare
 from geneb_jax.stats.samples import task_samples
 from tests.report.conftest import Command
 
-pytestmark = pytest.mark.xdist_group("report")
-
 
 def test_a_run_in_every_format(pair: Run, tmp_path: Path, geneb: Command):
     wanted = ("--format", "markdown,csv,parquet,latex", "--figures", "svg", "--resamples", "200")

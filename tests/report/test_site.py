@@ -7,12 +7,8 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 from geneb_jax.run import Run
 from tests.report.conftest import RESAMPLES, Command
-
-pytestmark = pytest.mark.xdist_group("report")
 
 BEGINNING = ("models/strong-*.html", "models/weak-*.html")
 

@@ -18,8 +18,6 @@ from geneb_jax.stats.aggregate import task_scores
 from geneb_jax.task import load_suite
 from tests.run.helpers import write_task
 
-pytestmark = pytest.mark.xdist_group("presets")
-
 pytest.importorskip("transformers")
 
 DEFECT = "one entry more than the embedding table"

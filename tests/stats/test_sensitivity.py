@@ -22,8 +22,6 @@ from geneb_jax.stats.sensitivity.document import DOCUMENT, KEYS
 from geneb_jax.stats.sensitivity.variance import decompose
 from tests.run.helpers import write_store
 
-pytestmark = pytest.mark.xdist_group("sensitivity")
-
 AXES = ("probe", "C", "pooling", "layer", "shots", "standardize")
 VIEWS = [("mean", "last"), ("mean", "2"), ("cls", "last")]
 TASKS = {"t": 0, "u": 1}
