@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("geneb_jax", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "torch", "optax", "skglm")
@@ -95,3 +96,8 @@ def load_average() -> float | None:
 def now() -> str:
     """UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat()
+
+
+def facts() -> dict[str, Any]:
+    """Where, by what and when a result was made: the fields that every kind of result file has."""
+    return {"device": device(), "versions": versions(), "commit": commit(), "dirty": dirty(), "date": now()}

@@ -75,14 +75,7 @@ def run_steps(
     """Run all steps that begin within `limit` seconds; no exception of a step ends the run."""
     outcomes = [Outcome(step.name, step.what) for step in steps]
     began = time.perf_counter()
-    facts = {
-        "device": machine.device(),
-        "versions": machine.versions(),
-        "commit": machine.commit(),
-        "dirty": machine.dirty(),
-        "date": machine.now(),
-        "size": setting.size,
-    }
+    facts = {**machine.facts(), "size": setting.size}
     for i, step in enumerate(steps):
         _write(out, facts, outcomes)
         if time.perf_counter() - began > limit:

@@ -158,13 +158,9 @@ def conclude(
         disk_bytes=room,
         sessions=calls.sessions,
         peak_memory=peak_memory(),
-        device=machine.device(),
-        versions=machine.versions(),
-        commit=machine.commit(),
-        dirty=machine.dirty(),
-        date=machine.now(),
         load=load,
         busy=load is not None and load > BUSY,
+        **machine.facts(),
     )
 
 

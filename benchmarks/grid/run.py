@@ -32,6 +32,7 @@ from benchmarks.grid.shape import Cell, Grid, GridEncoder, cell_of, part_of, pie
 from benchmarks.grid.synthetic import Vectors, labels_of
 from benchmarks.phases import Watch
 from benchmarks.rows.store_rows import disk, forget
+from benchmarks.workloads import geneb_lanes
 from geneb_jax.errors import StoreError
 from geneb_jax.probe import fit, streamed
 from geneb_jax.run import Run, probe
@@ -120,7 +121,7 @@ def require_room(work: Path, part: Grid, calls: Calls, *, keep: bool) -> None:
 
 def _predictions(part: Grid) -> int:
     """Predicted classes of all records."""
-    return len(part.encoders) * 15 * sum(task.m for task in part.tasks)
+    return len(part.encoders) * len(geneb_lanes()) * sum(task.m for task in part.tasks)
 
 
 def _encoder(work: Path, part: Grid, encoder: GridEncoder, calls: Calls, *, keep: bool) -> None:

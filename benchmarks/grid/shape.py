@@ -60,11 +60,6 @@ class GridTask:
         """Of both splits."""
         return self.n + self.m
 
-    @property
-    def outputs(self) -> int:
-        """Columns of the coefficients: 1 for two classes, else one per class."""
-        return 1 if self.k == 2 else self.k
-
     def scaled(self, share: float) -> GridTask:
         """The task with a share of its rows, but enough of every class for the draws."""
         n = min(self.n, max(round(share * self.n), 2 * SHOTS * self.k))
@@ -91,7 +86,7 @@ class Cell:
 
     @property
     def outputs(self) -> int:
-        """Columns of the coefficients."""
+        """Columns of the coefficients: 1 for two classes, else one per class."""
         return 1 if self.k == 2 else self.k
 
     @property

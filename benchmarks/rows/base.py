@@ -186,7 +186,6 @@ def assemble(
         what=bench.what,
         size=context.size,
         workload=shape,
-        device=machine.device(),
         dtype="float32",
         precision=precision,
         compile_s=timed.compile,
@@ -206,11 +205,8 @@ def assemble(
         ceilings=ceilings,
         memory=memory,
         points=[dict(point) for point in points],
-        versions=machine.versions(),
-        commit=machine.commit(),
-        dirty=machine.dirty(),
-        date=machine.now(),
         load=load,
+        **machine.facts(),
     )
 
 

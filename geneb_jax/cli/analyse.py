@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.cli.boards import board_options, open_board, published_board
-from geneb_jax.cli.options import resample_options, split_list
+from geneb_jax.cli.options import resample_options, split_known, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -146,10 +146,7 @@ def _answers(names: Sequence[str], question: Question) -> tuple[dict[str, Answer
 def _wanted(text: str | None, edges: Path | None) -> list[str]:
     if text is None:
         return [name for name in ANALYSES if name != "graph" or edges]
-    asked = split_list(text)
-    for one in asked:
-        if one not in ANALYSES:
-            raise unknown_name("analysis", one, ANALYSES)
+    asked = split_known(text, "analysis", ANALYSES)
     if "graph" in asked and not edges:
         raise UsageError(
             "the graph needs edges, which the paper did not publish", cure="give them with --edges FILE.csv"

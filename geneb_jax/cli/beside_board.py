@@ -23,7 +23,7 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
         UsageError: another metric than MCC was asked for, or no task of the runs is on the board.
     """
     from geneb_jax.cli.boards import require_mcc
-    from geneb_jax.cli.resampling import open_samples
+    from geneb_jax.cli.resampling import open_samples, settings_of
     from geneb_jax.published import known_tasks
     from geneb_jax.report.tables import console
     from geneb_jax.report.uncertainty import print_places
@@ -38,7 +38,7 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
     if not shared:
         raise no_common_task()
     samples, done = open_samples(runs, resampling, quiet=as_json)
-    settings = {name: resampling[name] for name in ("source", "level", "resamples", "seed")}
+    settings = settings_of(resampling, "source", "level", "resamples", "seed")
     with done as tick:
         scores = score_intervals((s for s in samples if s.task in shared), done=tick, **settings)
     held: dict[tuple[Series, str], dict[str, str]] = {}

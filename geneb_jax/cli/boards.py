@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from geneb_jax.cli.options import together
 from geneb_jax.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -74,14 +75,16 @@ def run_entries(runs: Sequence[Run], sizes: Mapping[str, int], version: SizeVers
     return found
 
 
-def board_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--sizes`` and ``--size``."""
-    version = click.option("--sizes", "version", type=click.Choice(("paper", "board")), default="board",
-                           show_default=True, help="Which sizes of the published models: the paper's first version, or "
-                           "today's board; they differ for ten models.")  # fmt: skip
-    own = click.option("--size", "own_sizes", multiple=True, metavar="NAME=NUMBER",
-                       help="Parameters of an encoder of RUN, such as my-model=12M; repeat it.")  # fmt: skip
-    return version(own(function))
+board_options = together(
+    [
+        click.option("--sizes", "version", type=click.Choice(("paper", "board")), default="board", show_default=True,
+                     help="Which sizes of the published models: the paper's first version, or today's board; they "
+                     "differ for ten models."),
+        click.option("--size", "own_sizes", multiple=True, metavar="NAME=NUMBER",
+                     help="Parameters of an encoder of RUN, such as my-model=12M; repeat it."),
+    ]
+)  # fmt: skip
+"""How large models are."""
 
 
 def published_board(version: SizeVersion, own_sizes: Sequence[str], *, self_reported: bool = False) -> ScoreBoard:
@@ -97,14 +100,14 @@ def open_board(
     paths: Sequence[Path], resampling: Mapping[str, Any], *, version: SizeVersion, own_sizes: Iterable[str], quiet: bool
 ) -> tuple[list[Run], ScoreBoard]:
     """The runs in these directories, and their board, with resamples."""
-    from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.stats.analysis.board import ScoreBoard
 
     require_mcc(resampling)
     runs = open_runs(paths)
     entries = run_entries(runs, parse_sizes(own_sizes), version)
-    samples, done = open_samples(runs, {**resampling, "regimes": None}, quiet=quiet)
-    settings = {name: resampling[name] for name in ("source", "resamples", "seed")}
+    samples, done = open_samples(runs, resampling, quiet=quiet)
+    settings = settings_of(resampling, "source", "resamples", "seed")
     with done as tick:
         return runs, ScoreBoard.of_runs(samples, entries, done=tick, **settings)
 

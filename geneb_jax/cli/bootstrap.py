@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geneb_jax.cli.options import resample_options, split_list, suite_options
+from geneb_jax.cli.options import resample_options, split_known, suite_options
 from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     What varies is said by --source: the test rows (the same for all encoders), the few-shot draws, both, or the tasks.
     docs/uncertainty.md explains each and shows how often the intervals hold the truth.
     """
-    from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.report.uncertainty import print_scores
     from geneb_jax.stats.uncertainty import score_intervals, task_resampled_scores
@@ -39,7 +39,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     wanted = check_scopes(scopes)
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
-    settings = {name: resampling[name] for name in ("metric", "level", "resamples", "seed")}
+    settings = settings_of(resampling, "metric", "level", "resamples", "seed")
     size = max(len(run.meta.suite.categories) for run in opened)
     with done as tick:
         if resampling["source"] == "tasks":
@@ -62,11 +62,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
 
 def check_scopes(text: str) -> list[Scope]:
     """The scopes of a list, in their usual order. Raises UnknownNameError."""
-    from geneb_jax.errors import unknown_name
     from geneb_jax.report.uncertainty import SCOPES
 
-    asked = split_list(text)
-    for one in asked:
-        if one not in SCOPES:
-            raise unknown_name("scope", one, SCOPES)
+    asked = split_known(text, "scope", SCOPES)
     return [scope for scope in SCOPES if scope in asked]

@@ -35,7 +35,7 @@ def command(
     Shows ranks with their intervals, who cannot be told from the best, and the smallest difference that each task can
     show. p-values are adjusted over all pairs of a ranking: Holm against any false claim, BH for the share of them.
     """
-    from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.report.gain import print_gains
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.report.uncertainty import print_comparison
@@ -47,7 +47,7 @@ def command(
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)
     samples, done = open_samples(opened, resampling, quiet=as_json)
-    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    settings = settings_of(resampling)
     with done as tick:
         found = compare(samples, done=tick, **settings)
     gains = gains_over_floor(found, floor_digests(opened))

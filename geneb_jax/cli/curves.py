@@ -35,7 +35,7 @@ def command(
     --draws 200 --out RUN`. Shows what the scores' uncertainty is made of, and how often a ranking by few draws is the
     one by the other draws. docs/uncertainty.md explains it.
     """
-    from geneb_jax.cli.resampling import open_runs, open_samples
+    from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.report.curves import print_curves
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.stats.curves import learning_curves
@@ -45,7 +45,7 @@ def command(
     targets = split_numbers(reach, float, "--reach") if reach else []
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
-    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    settings = settings_of(resampling)
     size = max(len(run.meta.suite.categories) for run in opened)
     with done as tick:
         found = learning_curves(

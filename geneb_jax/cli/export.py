@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from geneb_jax.cli.boards import parse_params
+from geneb_jax.cli.files import write_text, writing
 from geneb_jax.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def command(
     if kind == "mteb":
         from geneb_jax.report.submission.mteb import write_mteb
 
-        files, lines = write_mteb(entry, out), [f"Result files of {entry.encoder.name}, a file per task:"]
-        lines.append(f"  {files[0].parent}")
+        with writing(out):
+            files = write_mteb(entry, out)
+        lines = [f"Result files of {entry.encoder.name}, a file per task:", f"  {files[0].parent}"]
     else:
         given["params"] = parse_params(given["params"], "--params")
         files, lines = _write_submission(entry, given, out)
@@ -77,8 +79,7 @@ def _write_submission(entry: Entry, given: dict[str, Any], out: Path) -> tuple[l
         out / "model_cards" / f"{stem}.md": card,
     }
     for file, text in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_text(file, text)
     lines = ["A complete submission, which keeps GENEB's rules, and its model card:", *(f"  {file}" for file in files)]
     if open_ends := open_fields(card):
         lines.append(f"Fill in the card before you send it: {'; '.join(open_ends)}.")

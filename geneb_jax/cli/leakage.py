@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geneb_jax.cli.files import write_text
 from geneb_jax.cli.options import resample_options, split_list, suite_options
-from geneb_jax.cli.resampling import open_samples
+from geneb_jax.cli.resampling import open_samples, settings_of
 from geneb_jax.cli.sequences import load_task, suite_behind
 from geneb_jax.errors import ExitCode, MissingDataError, RunError
 
@@ -75,8 +76,8 @@ def command(
         raise next(iter(absent.values()))
     if write_groups is not None:
         lines = [f"{task},{row},{group}" for task, of in groups.items() for row, group in enumerate(of)]
-        write_groups.write_text("\n".join(["task,row,group", *lines]) + "\n")
-    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+        write_text(write_groups, "\n".join(["task,row,group", *lines]) + "\n")
+    settings = settings_of(resampling)
     samples, done = open_samples(
         [opened], {**resampling, "suite_name": suite_name, "data": data}, quiet=as_json
     )  # fmt: skip

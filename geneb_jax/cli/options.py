@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.errors import ExitCode, UsageError, unknown_name
 from geneb_jax.probe.solvers import SOLVER_CHOICES
 from geneb_jax.run.engines import ENGINES
 
@@ -120,6 +120,15 @@ def split_list(text: str | Sequence[str]) -> list[str]:
     """The parts of one or several comma-separated lists."""
     parts = [text] if isinstance(text, str) else list(text)
     return [item.strip() for part in parts for item in part.split(",") if item.strip()]
+
+
+def split_known(text: str, noun: str, known: Collection[str]) -> list[str]:
+    """The words of a comma-separated list. Raises UnknownNameError, naming what a word should be, for any other."""
+    words = split_list(text)
+    for word in words:
+        if word not in known:
+            raise unknown_name(noun, word, known)
+    return words
 
 
 def split_numbers(text: str, kind: type[int] | type[float], option: str) -> list[Any]:

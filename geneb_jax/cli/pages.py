@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.cli.boards import board_options
-from geneb_jax.cli.options import resample_options
+from geneb_jax.cli.options import resample_options, together
 from geneb_jax.errors import DataError, MissingDataError, UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from geneb_jax.run import Run
 
 
-def content_options(function: Any) -> Any:
-    """``--published``, ``--sensitivity``, ``--audit``, ``--no-intervals``, and the options of resampling and sizes."""
-    options = [
+content_options = together(
+    [
         click.option("--published", is_flag=True,
                      help="Show the official board: alone, or with RUN… among its models, on shared tasks."),
         click.option("--sensitivity", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
@@ -32,10 +31,9 @@ def content_options(function: Any) -> Any:
         click.option("--no-intervals", is_flag=True, help="Show points alone: resample nothing, test nothing."),
         resample_options(sources=("rows", "draws", "both")),
         board_options,
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+    ]
+)  # fmt: skip
+"""What is shown, and how it is resampled."""
 
 
 def require_report_extra() -> None:
@@ -102,7 +100,7 @@ def read_document(path: Path | None, kind: str) -> Mapping[str, Any] | None:
 
 def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: bool) -> Resampled:
     """Intervals of every score, and the comparison where there are several series."""
-    from geneb_jax.cli.resampling import open_samples
+    from geneb_jax.cli.resampling import open_samples, settings_of
     from geneb_jax.published import known_tasks
     from geneb_jax.report.web.of_runs import Resampled
     from geneb_jax.stats.compare import compare
@@ -111,7 +109,7 @@ def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: 
 
     tasks = tasks_of(runs)
     shown = set(known_tasks(tasks)) if published else set(tasks)
-    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    settings = settings_of(resampling)
     samples, done = open_samples(runs, resampling, quiet=False)
     with done as tick:
         scores = score_intervals((s for s in samples if s.task in shown), done=tick, **settings)

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import click
 
-from geneb_jax.cli.options import split_list
+from geneb_jax.cli.files import writing
+from geneb_jax.cli.options import split_known
 from geneb_jax.cli.pages import content_options, make_content, require_report_extra
-from geneb_jax.errors import ExitCode, unknown_name
+from geneb_jax.errors import ExitCode
 
 FORMATS = ("html", "markdown", "csv", "parquet", "latex")
 
@@ -31,10 +32,7 @@ def command(
     page for every task, category and encoder, the data's audit, and where everything comes from. docs/report.md
     explains its parts.
     """
-    asked = split_list(formats)
-    for one in asked:
-        if one not in FORMATS:
-            raise unknown_name("format", one, FORMATS)
+    asked = split_known(formats, "format", FORMATS)
     require_report_extra()
     from geneb_jax.cli.resampling import open_runs
     from geneb_jax.report.web.figures import write_figures
@@ -42,10 +40,11 @@ def command(
     from geneb_jax.report.web.rows import WRITERS
 
     content = make_content(open_runs(runs), **wanted)
-    written = [write_report(content, out)] if "html" in asked else []
-    for one in asked:
-        written += WRITERS[one](content, out) if one in WRITERS else []
-    written += write_figures(content, out / "figures", figures) if figures else []
+    with writing(out):
+        written = [write_report(content, out)] if "html" in asked else []
+        for one in asked:
+            written += WRITERS[one](content, out) if one in WRITERS else []
+        written += write_figures(content, out / "figures", figures) if figures else []
     for path in written:
         click.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
     return int(ExitCode.DONE)

@@ -26,13 +26,18 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
     return [Run.open(path) for path in paths]
 
 
+def settings_of(resampling: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Of the options of `geneb_jax.cli.options.resample_options` those that the bootstrap takes, or `names` of them."""
+    return {name: resampling[name] for name in names or ("metric", "source", "level", "resamples", "seed")}
+
+
 def open_samples(
     runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Iterator[TaskSample], AbstractContextManager[Callable[[object], None] | None]]:
     """The runs' tasks, one at a time, and a progress bar that counts those that are done."""
     from geneb_jax.stats.samples import task_samples, tasks_of
 
-    regimes = split_list(resampling["regimes"]) if resampling["regimes"] else None
+    regimes = split_list(resampling["regimes"]) if resampling.get("regimes") else None
     groups = None
     if str(resampling["groups"]) in RULES:
         groups = groups_by_rule(runs, str(resampling["groups"]), resampling.get("suite_name"), resampling.get("data"))

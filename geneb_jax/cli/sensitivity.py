@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from geneb_jax.cli.files import write_text
 from geneb_jax.cli.options import (
     draw_options,
     engine_options,
@@ -99,9 +100,9 @@ def command(
     timing = study_timing(runs, time.monotonic() - began)
     content = document(found, runs=[run.path.resolve().name for run in runs], timing=timing)
     if out is not None:
-        _write(out / DOCUMENT, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_text(out / DOCUMENT, json.dumps(content, indent=1, allow_nan=False) + "\n")
     if out_markdown is not None:
-        _write(out_markdown, markdown(found, timing))
+        write_text(out_markdown, markdown(found, timing))
     if as_json:
         click.echo(json.dumps(content, indent=2, allow_nan=False))
     else:
@@ -161,22 +162,14 @@ def _study(*, shots: str, standardize: str, **options: Any) -> dict[str, Any]:
 
 
 def _analyse(runs: Sequence[Run], resampling: Mapping[str, Any], top: int, *, quiet: bool) -> Sensitivity:
-    from geneb_jax.cli.resampling import open_samples
+    from geneb_jax.cli.resampling import open_samples, settings_of
     from geneb_jax.stats.sensitivity.analysis import analyse
     from geneb_jax.stats.sensitivity.study import read_study
 
     study = read_study(runs, metric=resampling["metric"])
-    settings = {name: resampling[name] for name in ("metric", "source", "level", "resamples", "seed")}
+    settings = settings_of(resampling)
     if not all(run.has_predictions for run in runs):
         return analyse(study, None, top=top, **settings)
-    samples, bar = open_samples(runs, {**resampling, "regimes": None}, quiet=quiet)
+    samples, bar = open_samples(runs, resampling, quiet=quiet)
     with bar as done:
         return analyse(study, samples, top=top, done=done, **settings)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the file cannot be written: {error.strerror}", where=str(path)) from error

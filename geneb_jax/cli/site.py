@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.files import writing
 from geneb_jax.cli.pages import content_options, make_content, require_report_extra
 from geneb_jax.errors import ExitCode, RunError
 from geneb_jax.run.directory import is_run
@@ -29,7 +30,9 @@ def command(runs: tuple[Path, ...], out: Path, **wanted: Any) -> int:
     from geneb_jax.report.web.site import Site
 
     site = Site.open(out)
-    found = site.build(make_content(open_runs(list(run_folders(runs))), **wanted))
+    content = make_content(open_runs(list(run_folders(runs))), **wanted)
+    with writing(out):
+        found = site.build(content)
     click.echo(
         f"{out}: {len(found.written)} files written, {len(found.unchanged)} unchanged, {len(found.removed)} removed"
     )

@@ -16,6 +16,7 @@ import altair as alt
 
 from geneb_jax.report.web.content import MACRO, OF_RUN, Content, Place, regime_name
 from geneb_jax.report.web.sensitivity import agreement_marks, agreement_rows
+from geneb_jax.stats.samples import shots_of
 
 OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#7F7F7F")
 SHAPES: Final = (
@@ -271,7 +272,7 @@ def _scale(content: Content) -> Chart | None:
 def _shots(content: Content) -> Chart | None:
     if len(content.regimes) < 2:
         return None
-    order = [regime_name(regime) for regime in sorted(content.regimes, key=_shots_of)]
+    order = [regime_name(regime) for regime in sorted(content.regimes, key=lambda regime: shots_of(regime) or math.inf)]
     crowded = len(content.entrants) > HIGHLIGHTED
     own = "runs and " if content.is_mixed else ""
     coloured = f"; {own}the best with the most data are coloured, others are grey" if crowded else ""
@@ -326,10 +327,6 @@ def _kinds(kinds: Sequence[str]) -> dict[str, Any]:
         "color": alt.Color("kind:N", title="Type", scale=alt.Scale(domain=domain, range=colours)),
         "shape": alt.Shape("kind:N", title="Type", scale=alt.Scale(domain=domain, range=shapes)),
     }
-
-
-def _shots_of(regime: str) -> float:
-    return float("inf") if regime == "full" else float(regime.removesuffix("shot"))
 
 
 def _chart(

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from geneb_jax import published
-from geneb_jax.errors import UsageError
 from geneb_jax.published import SizeVersion
 from geneb_jax.report.tables import METRIC_LINES, Board, control_lines, failures, partial_lines
 from geneb_jax.report.web import words
@@ -20,6 +19,7 @@ from geneb_jax.report.web.provenance import audit_tables, board_provenance, reco
 from geneb_jax.run.directory import Run
 from geneb_jax.stats.aggregate import Metric, Series
 from geneb_jax.stats.analysis.pareto import on_frontier
+from geneb_jax.stats.placing import no_common_task
 
 METRIC_NAMES: Final[Mapping[Metric, str]] = {"mcc": "MCC", "accuracy": "accuracy", "macro_f1": "macro-F1"}
 
@@ -134,10 +134,7 @@ def on_the_board(run: Run) -> Run:
 
     shared = set(published.known_tasks(run.records["task"].to_pylist()))
     if not shared:
-        raise UsageError(
-            "none of the tasks in these runs is on the official board",
-            cure="the board has the 100 tasks of the suite geneb: `geneb run … --suite geneb`",
-        )
+        raise no_common_task()
     meta = run.meta.model_copy(deep=True)
     meta.suite.categories = {task: c for task, c in meta.suite.categories.items() if task in shared}
     keep = pa.array([task in shared for task in run.records["task"].to_pylist()])

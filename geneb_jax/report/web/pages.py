@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from geneb_jax import __version__
+from geneb_jax.report.analysis import size_text
 from geneb_jax.report.web.charts import charts, score_rows
 from geneb_jax.report.web.content import (
     MACRO,
@@ -232,7 +233,7 @@ def _helpers(content: Content, links: Links) -> dict[str, Any]:
         "gain": lambda value: "–" if value is None else "0" if value == 0 else f"{value:+.3f}".replace("-", "−"),
         "rank": lambda cell: "–" if cell.rank is None else f"{cell.rank:g}",
         "span": lambda cell: f"({cell.rank_low:g}–{cell.rank_high:g})",
-        "size": _size,
+        "size": lambda params: "–" if params is None else size_text(params),
         "sensitivity": sensitivity_tables(content.sensitivity),
     }  # fmt: skip
 
@@ -247,13 +248,3 @@ def _interval(cell: Cell) -> str:
         return ""
     dash = "–" if cell.low >= 0 else " – "
     return f"{_value(cell.low)}{dash}{_value(cell.high)}"
-
-
-def _size(params: int | None) -> str:
-    """A number of parameters, short: 1.2B, 86M."""
-    if params is None:
-        return "–"
-    for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if params >= unit:
-            return f"{params / unit:.3g}{name}"
-    return str(params)

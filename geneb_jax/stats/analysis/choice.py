@@ -104,7 +104,8 @@ def choose(
     names = [model for model in board.models if model in eligible]
     if not names:
         raise UsageError("no model is left to choose from", cure="allow more parameters, memory or licences")
-    scores, every = board.score(regime, scope), board.score(regime, scope).estimates(level)
+    scores = board.score(regime, scope)
+    every = scores.estimates(level)
     places = [board.place(model) for model in names]
     best = max(places, key=lambda i: float(scores.value[i]))
     gaps = [scores.difference(best, i) for i in places]
