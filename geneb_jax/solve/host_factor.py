@@ -20,11 +20,11 @@ class HostGram:
     def __init__(self, d: int, dtype: np.dtype[Any]) -> None:
         self.matrix = np.zeros((d, d), dtype, order="F")
 
-    def add(self, rows: NumpyFloat) -> None:
-        """Add rowsᵀ rows, for row-major rows (b, d) that carry the square roots of their weights."""
+    def add(self, rows: NumpyFloat, sign: float = 1.0) -> None:
+        """Add `sign` times rowsᵀ rows, for row-major rows (b, d) that carry the square roots of their weights."""
         (syrk,) = get_blas_funcs(("syrk",), (self.matrix,))
         # row-major (b, d) is column-major (d, b): nothing is copied
-        self.matrix = syrk(1.0, rows.T, beta=1.0, c=self.matrix, lower=1, overwrite_c=1)
+        self.matrix = syrk(sign, rows.T, beta=1.0, c=self.matrix, lower=1, overwrite_c=1)
 
     def copy(self) -> HostGram:
         """The same sums in memory of their own."""

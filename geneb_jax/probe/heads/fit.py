@@ -184,12 +184,19 @@ def _fit_moments(task: _Task, m: Moments, keys: list[Key], linear: list[_Linear]
     svm_keys, svm_specs = _of(keys, SvmSpec)
     if svm_keys:
         from geneb_jax.probe.heads.svm import fit_svm
+        from geneb_jax.probe.heads.svm_host import fit_svm_host
 
-        fits = fit_svm(task.X_train, task.classes, m, svm_specs, task.dtype)
+        host = jax.default_backend() == "cpu"
+        fits = (
+            fit_svm_host(task.X_train, task.classes, m, svm_specs)
+            if host
+            else fit_svm(task.X_train, task.classes, m, svm_specs, task.dtype)
+        )
         seconds = (time.perf_counter() - began) / len(fits)
         for key, one in zip(svm_keys, fits, strict=True):
             status = Status.CONVERGED if one.converged else Status.MAX_STEPS
-            figures = {"steps": one.steps, "objective": one.objective, "gap": one.gap, "solver": "newton-cg"}
+            solver = "newton" if host else "newton-cg"
+            figures = {"steps": one.steps, "objective": one.objective, "gap": one.gap, "solver": solver}
             add([key], [one.head], seconds=seconds, status=status, **figures)
 
 
