@@ -95,6 +95,9 @@ class Memory(_Model):
     peak_bytes: int = Field(description="largest resident size of the process")
     before_bytes: int = Field(description="resident size with libraries and X loaded, before the fit")
     allowed_bytes: int = Field(description="1.5 × bytes_X + 300 MB")
+    kept_bytes: int | None = Field(
+        None, description="largest resident size of a second such process, which finds its programs compiled"
+    )
 
 
 class Row(_Model):

@@ -264,4 +264,7 @@ def _peak(row: Row) -> str:
     peak, before, allowed = (
         b / 1e6 for b in (row.memory.peak_bytes, row.memory.before_bytes, row.memory.allowed_bytes)
     )
-    return f"{peak:,.0f} MB of {allowed:,.0f} allowed, {before:,.0f} before the fit"
+    kept = (
+        "" if row.memory.kept_bytes is None else f" ({row.memory.kept_bytes / 1e6:,.0f} with programs compiled before)"
+    )
+    return f"{peak:,.0f} MB{kept} of {allowed:,.0f} allowed, {before:,.0f} before the fit"
