@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.probe.heads import svm_host
+from geneb_jax.probe.heads.fit import fit_heads
+from geneb_jax.probe.heads.line import step_length
 from geneb_jax.probe.heads.moments import class_moments
 from geneb_jax.probe.heads.specs import SvmSpec
 from geneb_jax.probe.heads.svm import Fit, fit_svm
 from geneb_jax.probe.heads.svm_host import fit_svm_host
+from geneb_jax.probe.lane import Lane
+from geneb_jax.probe.regime import Regime
+from geneb_jax.status import Status
 from tests.problems import make_task
 
 PENALTIES = (0.01, 100.0, 1.0)
@@ -79,6 +85,32 @@ def test_a_machine_adds_and_takes_away_rows_that_cross_the_margin() -> None:
     count = np.arange(50)
     for inside in (count < 40, count < 43, count > 45, count >= 0, count < 0, count % 2 == 0):
         np.testing.assert_allclose(np.tril(machine.gram(inside)), np.tril(full[inside].T @ full[inside]), atol=1e-12)
+
+
+def test_the_step_ends_where_the_slope_is_zero() -> None:
+    rng = np.random.default_rng(3)
+    kinks, weights = rng.uniform(0, 1.5, (40, 6)), rng.uniform(0, 1, (40, 6))
+    # rising and piecewise linear; two never reach zero, one is there at a whole step
+    offset = np.array([-0.5, -3.0, -0.01, -1e3, -1e4, 0.0])
+
+    def slope(t: jax.Array) -> jax.Array:
+        return offset + 0.1 * t + jnp.sum(weights * jnp.maximum(0, t - kinks), axis=0)
+
+    with jax.enable_x64(True):
+        offset[5] = -float(slope(jnp.ones(6))[5])
+        found = np.asarray(step_length(jax.vmap(slope), jnp.zeros(6)))
+        left = np.asarray(slope(jnp.asarray(found)))
+    assert found[3:].tolist() == [1, 1, 1]
+    assert (np.abs(left[:3]) < 1e-4).all(), "a slope of zero in the last bracket, or a kink in it"
+    assert ((found > 0) & (found <= 1)).all()
+
+
+def test_draws_that_are_nearly_separable_are_solved() -> None:
+    X, y, X_test, y_test = make_task(11, 2, n=150, d=160, spread=3.0)
+    lanes = [Lane(Regime.parse("full"), 13, SvmSpec(C=C)) for C in (1.0, 1e3, 1e5)]
+    for result in fit_heads(X, y, X_test, y_test, lanes):
+        assert result.status is Status.CONVERGED
+        assert result.num_steps < 60
 
 
 def test_steps_run_out_with_a_mark() -> None:

@@ -11,14 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int
+from geneb_jax.probe.heads.line import step_length
 from geneb_jax.probe.heads.moments import EPS
 from geneb_kernels.precision import HIGHEST
-
-STEPS = tuple(0.5**i for i in range(10))
-"""Shares of a Newton step that are tried."""
 
 Heads = tuple[Float[Array, "p c d o"], Float[Array, "p c o"]]
 
@@ -218,7 +215,6 @@ def _dual(
     K: Float[Array, "n n"], y: Float[Array, " n"], C: Float[Array, ""], max_steps: int
 ) -> tuple[Float[Array, " n"], Int[Array, ""], Bool[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """min ½ αᵀKα + C Σ max(0, 1 - y·Kα)² over w = Σ αᵢ xᵢ; returns α, steps, converged, F, its estimated excess."""
-    shares = jnp.asarray(np.asarray(STEPS), K.dtype)
 
     def slope_at(t: Array, a: Array, z: Array, step: Array, dz: Array) -> Array:
         """F's derivative along the step, at a share t of it."""
@@ -231,9 +227,9 @@ def _dual(
         target = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(M, lower=True), inside * y)
         step = target - a
         dz = jnp.matmul(K, step, precision=HIGHEST)
-        slopes = jax.vmap(lambda t: slope_at(t, a, z, step, dz))(shares)
-        t = shares[jnp.argmin(jnp.abs(slopes))]
-        gap = -0.5 * slope_at(jnp.zeros((), K.dtype), a, z, step, dz)
+        none = jnp.zeros((), K.dtype)
+        t = step_length(jax.vmap(lambda t: slope_at(t, a, z, step, dz)), none)
+        gap = -0.5 * slope_at(none, a, z, step, dz)
         # recomputed, so that rounding does not pile up
         a = a + t * step
         z = jnp.matmul(K, a, precision=HIGHEST)

@@ -16,8 +16,8 @@ import scipy.linalg
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat, NumpyInt
 from geneb_jax.probe.design import build_design
-from geneb_jax.probe.heads.draws import STEPS
 from geneb_jax.probe.heads.full import Head
+from geneb_jax.probe.heads.line import step_length
 from geneb_jax.probe.heads.moments import Moments
 from geneb_jax.probe.heads.specs import SvmSpec
 from geneb_jax.probe.spec import Dtype
@@ -109,7 +109,6 @@ def _newton(
     tolerance: float,
 ) -> tuple[Float[Array, "q o"], Int[Array, ""], Bool[Array, ""], Float[Array, ""], Float[Array, ""]]:
     X, Y, diag, a = problem
-    shares = jnp.asarray(np.asarray(STEPS), X.dtype)
 
     def times(A: Array, B: Array) -> Array:
         return jnp.matmul(A, B, precision=HIGHEST)
@@ -159,8 +158,7 @@ def _newton(
             inner = (Y != 0) * jnp.maximum(0, 1 - Y * (Z + t * dZ))
             return along + t * curve - 2 * C * jnp.sum(Y * dZ * inner, axis=0)
 
-        slopes = jnp.abs(jax.lax.map(slope, shares))
-        t = shares[jnp.argmin(slopes, axis=0)]
+        t = step_length(partial(jax.lax.map, slope), jnp.zeros_like(along))
         # half the Newton decrement estimates how far F is above its minimum
         gap = jnp.maximum(-0.5 * jnp.sum(D * G, axis=0), 0)
         total = jnp.sum(value(U, Z))
