@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,12 +14,13 @@ from geneb_jax.report.analysis import Section, print_section
 from geneb_jax.report.layout import Column, number_range, once
 from geneb_jax.report.markdown import section_markdown
 from geneb_jax.report.tables import METRIC_LINES
-from geneb_jax.stats.sensitivity.agreement import ALL, Agreement, Estimate, Flip
+from geneb_jax.stats.sensitivity.agreement import ALL, Agreement, Comparison, Estimate, Flip
 from geneb_jax.stats.sensitivity.analysis import Sensitivity
-from geneb_jax.stats.sensitivity.settings import Axis, value_words
+from geneb_jax.stats.sensitivity.settings import Axis, Setting, value_words
 from geneb_jax.stats.sensitivity.spread import Variance
 from geneb_jax.stats.sensitivity.timing import Timing
 from geneb_jax.stats.sensitivity.verdicts import CHANGED, STEADY, SUBJECTS, conditions, verdicts
+from geneb_jax.status import Status
 
 FLIPS_SHOWN: Final = 12
 """Real flips that are listed; sensitivity.json has all."""
@@ -66,6 +68,7 @@ def warnings(found: Sensitivity) -> Iterator[str]:
     """What limits the figures."""
     if found.study.left_out:
         yield f"Not counted, since not every encoder and setting has a score: {', '.join(found.study.left_out)}."
+    yield from status_lines(_statuses(found))
     if not found.resamples:
         yield "The runs hold no predictions: there are no intervals, and flips cannot be tested."
     elif found.resamples < found.resamples_needed:
@@ -76,6 +79,27 @@ def warnings(found: Sensitivity) -> Iterator[str]:
     else:
         what = {"rows": "test rows", "draws": "few-shot draws", "both": "test rows and draws"}[found.source]
         yield f"Intervals at {found.level:.0%} and tests: {found.resamples:,} paired resamples of the {what}."
+
+
+def status_lines(counts: Mapping[Status, int]) -> Iterator[str]:
+    """How many scores a status marks, and what it means."""
+    for status, count in sorted(counts.items()):
+        verb = "is" if count == 1 else "are"
+        yield f"{status.mark} {count:,} of these scores {verb} {status.label}: {status.sentence}"
+
+
+def _statuses(found: Sensitivity) -> Counter[Status]:
+    total = Counter[Status]()
+    for own in found.study.statuses.values():
+        for statuses in own:
+            total.update(statuses)
+    return total
+
+
+def _marks(found: Sensitivity, setting: Setting, *encoders: str) -> str:
+    """The signs of what happened to fits of these encoders under a setting."""
+    by_name = dict(zip(found.study.encoders, found.study.statuses[setting], strict=True))
+    return "".join(dict.fromkeys(status.mark for name in encoders for status in sorted(by_name[name])))
 
 
 def time_line(timing: Timing) -> str:
@@ -235,20 +259,23 @@ def _variances(found: Sensitivity, title: str, note: str, text: Callable[[list[V
 
 def _real_flips(found: Sensitivity) -> Section:
     """The real flips with the largest smaller lead."""
-    flips: list[tuple[float, str, str, str, Flip]] = []
+    flips: list[tuple[float, Comparison, Flip]] = []
     for one in found.comparisons:
-        between = value_words(one.axis, one.first.value(one.axis)), value_words(one.axis, one.second.value(one.axis))
-        held = one.first.words(skip={one.axis})
-        flips += [(min(f.lead_first, f.lead_second), *between, held, f) for f in one.flips if f.real]
+        flips += [(min(f.lead_first, f.lead_second), one, f) for f in one.flips if f.real]
     flips.sort(key=lambda row: -row[0])
+
+    def leads(setting: Setting, axis: Axis, f: Flip, ahead: str, lead: float) -> str:
+        marks = _marks(found, setting, f.ahead, f.behind)
+        return f"{value_words(axis, setting.value(axis))}:\n{ahead} +{lead:.3f}{marks}"
+
     shown = flips[:FLIPS_SHOWN]
     more = f"{len(flips):,} in all; sensitivity.json lists them." if len(flips) > len(shown) else ""
     return Section(
         "Changes of order that are real: who leads depends on the choice",
         [
-            Column("with", [f"{first}:\n{f.ahead} +{f.lead_first:.3f}" for _, first, _, _, f in shown]),
-            Column("but with", [f"{second}:\n{f.behind} +{f.lead_second:.3f}" for _, _, second, _, f in shown]),
-            Column("all else", [held.replace(", ", ",\n", 1) for _, _, _, held, _ in shown]),
+            Column("with", [leads(one.first, one.axis, f, f.ahead, f.lead_first) for _, one, f in shown]),
+            Column("but with", [leads(one.second, one.axis, f, f.behind, f.lead_second) for _, one, f in shown]),
+            Column("all else", [one.first.words(skip={one.axis}).replace(", ", ",\n", 1) for _, one, _ in shown]),
         ],
         [Column("Holm's p", [f"{max(f.p_first or 0, f.p_second or 0):.2g}" for *_, f in shown])],
         [more] if more else [] if flips else ["None: every change of order is within what other test rows could do."],

@@ -190,6 +190,8 @@ def test_memory_is_that_of_a_fresh_process(problem: Problem) -> None:
     memory = peak_memory(problem, draw_lanes(1))
     assert ballast[-1] == 1
     assert problem.bytes_X < memory.before_bytes < memory.peak_bytes < ballast.nbytes
+    assert memory.kept_bytes is not None
+    assert memory.before_bytes < memory.kept_bytes < memory.peak_bytes, "the second process compiled again"
 
 
 def test_names_shapes_and_missing_data(tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from scipy.stats import kendalltau, spearmanr
 
 from geneb_jax.cli.sensitivity import command
 from geneb_jax.errors import UsageError
+from geneb_jax.report.web.sensitivity import sensitivity_tables
 from geneb_jax.run import Run
 from geneb_jax.stats.compare import compare
 from geneb_jax.stats.samples import task_samples
@@ -202,7 +206,13 @@ def test_the_file_says_what_its_keys_mean_and_the_report_fits(place: Path, found
     def keys(value: Any, place: str = "") -> set[str]:
         if isinstance(value, list):
             return set().union(*(keys(one, place) for one in value))
-        if not isinstance(value, dict) or place in ("tasks", "axes", "seconds.probes", "settings.scores"):
+        if not isinstance(value, dict) or place in (
+            "tasks",
+            "axes",
+            "seconds.probes",
+            "settings.scores",
+            "settings.statuses",
+        ):
             return set()
         if {"value", "low", "high"} == set(value) or place.endswith((".first", ".second")):
             return set()
@@ -232,6 +242,33 @@ def test_again_nothing_is_fitted_and_a_run_gives_the_same_answer(place: Path, fo
     mixed = sensitivity(place / "store", run)
     assert isinstance(mixed.exception, UsageError)
     assert "named together" in str(mixed.exception)
+
+
+def test_scores_that_say_nothing_are_counted_and_marked(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "run", tmp_path / "run")
+    records = pq.read_table(tmp_path / "run" / "records.parquet")
+    rows = records.to_pylist()
+    # an encoder with one view stands in all three poolings and layers, one with several in its own
+    alone = next(i for i, row in enumerate(rows) if row["encoder"] == "a" and row["probe"] == "centroid")
+    of_three = next(i for i, row in enumerate(rows) if row["encoder"] == "m" and row["probe"] == "centroid")
+    statuses = [row["status"] for row in rows]
+    before = sum(3 if row["encoder"] in "abc" else 1 for row in rows if row["status"] == "one_class_predicted")
+    assert statuses[alone] == statuses[of_three] == "converged"
+    statuses[alone] = statuses[of_three] = "one_class_predicted"
+    column = records.schema.get_field_index("status")
+    field = records.schema.field(column)
+    pq.write_table(
+        records.set_column(column, field, pa.array(statuses, field.type)), tmp_path / "run" / "records.parquet"
+    )
+    done = sensitivity(tmp_path / "run", "--out", tmp_path, "--resamples", "200", "--out-markdown", tmp_path / "s.md")
+    assert done.return_value == 4, done.output
+    line = f"‡ {before + 4} of these scores are one_class_predicted"
+    assert line in done.stdout
+    assert line in (tmp_path / "s.md").read_text()
+    content = json.loads((tmp_path / DOCUMENT).read_text())
+    counts = [one for s in content["settings"] for own in s["statuses"].values() for one in own.items()]
+    assert sum(count for label, count in counts if label == "one_class_predicted") == before + 4
+    assert line in sensitivity_tables(content)[0].note
 
 
 def test_views_can_be_chosen_and_unknown_ones_are_named(place: Path, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ The file's keys are described in `geneb_jax.stats.sensitivity.document`; a key t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
+from geneb_jax.report.sensitivity import status_lines
 from geneb_jax.report.web.content import Table, regime_name
+from geneb_jax.status import Status
 
 Row = dict[str, Any]
 
@@ -62,7 +65,14 @@ def sensitivity_tables(document: Mapping[str, Any]) -> tuple[Table, ...]:
         for one in document.get("spreads", ()) if one["scope"] == "macro"
     )  # fmt: skip
     heads = ("What is varied", "Encoder", "Training data", "Mean score", "s.d.", "Range", "Best at", "Worst at")
-    note = "s.d. and range over the values of what is varied, all else equal, mean over the ways to hold the rest."
+    total = Counter[Status]()
+    for setting in document.get("settings", ()):
+        for counts in setting.get("statuses", {}).values():
+            total.update({status: counts[status.label] for status in Status if status.label in counts})
+    note = " ".join((
+        "s.d. and range over the values of what is varied, all else equal, mean over the ways to hold the rest.",
+        *status_lines(total),
+    ))  # fmt: skip
     return (Table(heads, rows, "How far a macro score moves", note, left=3),) if rows else ()
 
 

@@ -39,6 +39,7 @@ KEYS: Final[Mapping[str, str]] = {
     "verdicts": "sentences, one string for each axis and regime",
     "settings": "every combination that was scored: its word on each axis (- for none), and scores",
     "settings.scores": "macro of every encoder; null where it lacks the view",
+    "settings.statuses": "by encoder, how many fits of the counted tasks did not simply converge, by status",
     "agreements": "two values of an axis, all else equal, in one regime and mean, over all ways to hold the rest",
     "agreements.axis": "what differs",
     "agreements.first": "one value",
@@ -131,6 +132,11 @@ def document(found: Sensitivity, *, runs: Sequence[str], timing: Timing) -> dict
                 "scores": {
                     name: float(score) if score == score else None
                     for name, score in zip(study.encoders, scores, strict=True)
+                },
+                "statuses": {
+                    name: {status.label: count for status, count in sorted(statuses.items())}
+                    for name, statuses in zip(study.encoders, study.statuses[setting], strict=True)
+                    if statuses
                 },
             }
             for setting, scores in found.macro.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +18,7 @@ from geneb_jax.run.presets import require_runs_of_one_preset
 from geneb_jax.run.views import View, find_views
 from geneb_jax.stats.aggregate import Metric, Series, TaskScore, task_scores
 from geneb_jax.stats.sensitivity.settings import NONE, Setting
+from geneb_jax.status import Status
 
 Grid = list[tuple[str | None, str | None]]
 
@@ -27,7 +29,8 @@ class Study:
 
     `series` names for every setting and encoder what was fitted, None where an encoder lacks that view. `draws` are
     scores (E, T, D), NaN where there is none; D is the number of draws that all tasks and encoders have, and their
-    mean what is ranked where draws are not looked at.
+    mean what is ranked where draws are not looked at. `statuses` counts, for every setting and encoder, the fits of
+    these tasks that did not simply converge.
     """
 
     encoders: tuple[str, ...]
@@ -38,6 +41,7 @@ class Study:
     means: Mapping[Setting, NumpyFloat]
     draws: Mapping[Setting, NumpyFloat]
     left_out: tuple[str, ...]
+    statuses: Mapping[Setting, tuple[Mapping[Status, int], ...]]
 
 
 def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence[str] | None = None) -> Study:
@@ -87,6 +91,7 @@ def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence
         means={s: np.array([_means(u, tasks) for u in own], np.float64) for s, own in by_setting.items()},
         draws={s: _draws(own, tasks) for s, own in by_setting.items()},
         left_out=tuple(task for task in categories if task not in tasks),
+        statuses={s: tuple(_statuses(u, tasks) for u in own) for s, own in by_setting.items()},
     )
 
 
@@ -141,6 +146,13 @@ def _settings(score: TaskScore, view: View, grid: Grid, probe: Mapping[str, Any]
             shots=score.regime,
             standardize="yes" if probe.get("standardize") else "no",
         )
+
+
+def _statuses(unit: Mapping[str, TaskScore] | None, tasks: Sequence[str]) -> Mapping[Status, int]:
+    found = Counter[Status]()
+    for score in [] if unit is None else [unit[task] for task in tasks]:
+        found.update({status: count for status, count in score.statuses.items() if status.mark})
+    return found
 
 
 def _means(unit: Mapping[str, TaskScore] | None, tasks: Sequence[str]) -> list[float | None]:
