@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from zarr.core.sync import sync
 
 from geneb_jax.errors import GenebError, StoreError
 from geneb_jax.store import Manifest, SplitIndex, open_store
@@ -36,6 +38,8 @@ class _Death:
 
     def disarm(self) -> bool:
         """Whether death came."""
+        if self.left <= 0:
+            sync(_still_running())  # a kill ends what zarr writes beside us too: here it fails while the folder is dead
         self.folder = None
         return self.left <= 0
 
@@ -48,6 +52,11 @@ class _Death:
             self.left -= 1
             if self.left <= 0:
                 raise OSError(errno.EIO, "the writer is dead")
+
+
+async def _still_running() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 _death = _Death()
