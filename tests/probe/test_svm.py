@@ -18,6 +18,7 @@ from geneb_jax.probe.heads.svm import Fit, fit_svm
 from geneb_jax.probe.heads.svm_host import fit_svm_host
 from geneb_jax.probe.lane import Lane
 from geneb_jax.probe.regime import Regime
+from geneb_jax.solve.host_factor import HostGram
 from geneb_jax.status import Status
 from tests.problems import make_task
 
@@ -81,7 +82,9 @@ def test_a_machine_adds_and_takes_away_rows_that_cross_the_margin() -> None:
     X = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
     rows = svm_host._Rows(X, np.full(6, 0.5))
     full = np.column_stack([X.astype(np.float64) - 0.5, np.ones(50)])
-    machine = svm_host._Machine(rows, full.T @ full)
+    everything = HostGram(7, np.dtype(np.float64))
+    everything.add(full)
+    machine = svm_host._Machine(rows, everything)
     count = np.arange(50)
     for inside in (count < 40, count < 43, count > 45, count >= 0, count < 0, count % 2 == 0):
         np.testing.assert_allclose(np.tril(machine.gram(inside)), np.tril(full[inside].T @ full[inside]), atol=1e-12)

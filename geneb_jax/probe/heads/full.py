@@ -26,9 +26,7 @@ def columns(per_class: NumpyFloat) -> NumpyFloat:
 
 def ridge(m: Moments, specs: Sequence[RidgeSpec]) -> list[Head]:
     """One factorisation a penalty of the centred scatter, which comes from within and between the classes."""
-    assert m.within is not None
-    apart = m.means - m.mean
-    scatter = m.within + apart.T @ (m.counts[:, None] * apart)
+    scatter, apart = m.scatter, m.means - m.mean
     share = m.counts / m.rows
     # Xcᵀy for targets 1 in the class and -1 elsewhere
     right, level = 2 * m.counts * apart.T, 2 * share - 1

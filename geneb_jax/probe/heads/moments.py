@@ -53,6 +53,13 @@ class Moments(NamedTuple):
         return int(self.counts.sum())
 
     @property
+    def scatter(self) -> NumpyFloat:
+        """Scatter of all rows about their mean (d, d): `within` the classes, which must be there, and between them."""
+        assert self.within is not None
+        apart = self.means - self.mean
+        return np.asarray(self.within + apart.T @ (self.counts[:, None] * apart))
+
+    @property
     def scale(self) -> NumpyFloat:
         """Standard deviation of each feature, one where it is constant: scikit-learn's StandardScaler."""
         return scale_of(self.variance, np.abs(self.mean) + np.abs(self.origin), self.rows)

@@ -53,7 +53,6 @@ class _Problem(NamedTuple):
 
 def fit_svm(X: NumpyFloat, index: NumpyInt, m: Moments, specs: Sequence[SvmSpec], dtype: Dtype) -> list[Fit]:
     """Fit on rows X (n, d); specifications share X on the device, and each starts at the next smaller C's optimum."""
-    assert m.within is not None
     design = build_design(X, np.dtype(dtype), centre=True, intercept=True)
     shift, scale = np.asarray(design.shift, np.float64), np.asarray(design.scale, np.float64)
     k = len(m.counts)
@@ -61,8 +60,7 @@ def fit_svm(X: NumpyFloat, index: NumpyInt, m: Moments, specs: Sequence[SvmSpec]
     hot[: len(X)] = -1
     hot[np.arange(len(X)), index] = 1
     Y = jnp.asarray(hot[:, 1:] if k == 2 else hot)
-    apart = m.means - m.mean
-    scatter = (m.within + apart.T @ (m.counts[:, None] * apart)) / np.multiply.outer(scale, scale)
+    scatter = m.scatter / np.multiply.outer(scale, scale)
     found: dict[int, Fit] = {}
     for standardize in sorted({spec.standardize for spec in specs}):
         # standardised features are the design's own coordinates, but for how constant ones are told

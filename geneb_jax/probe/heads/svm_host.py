@@ -84,9 +84,9 @@ class _Penalty:
 class _Machine:
     """The rows inside one output's margin, and their Gram matrix."""
 
-    def __init__(self, rows: _Rows, everything: NumpyFloat) -> None:
+    def __init__(self, rows: _Rows, everything: HostGram) -> None:
         self._rows, self._everything = rows, everything
-        self._gram = self._start(everything)
+        self._gram = everything.copy()
         self._inside = np.ones(rows.n, bool)
 
     def gram(self, inside: NumpyBool) -> NumpyFloat:
@@ -95,7 +95,8 @@ class _Machine:
         within = int(np.count_nonzero(inside))
         if min(within, len(inside) - within) < crossed:
             nothing = within < len(inside) - within
-            self._gram = self._start(np.zeros_like(self._everything) if nothing else self._everything)
+            whole = self._everything
+            self._gram = HostGram(self._rows.q, whole.matrix.dtype) if nothing else whole.copy()
             self._inside = np.full(len(inside), not nothing)
         for rows, sign in ((inside & ~self._inside, 1.0), (self._inside & ~inside, -1.0)):
             numbers = np.flatnonzero(rows)
@@ -104,27 +105,20 @@ class _Machine:
         self._inside = inside
         return self._gram.matrix
 
-    def _start(self, matrix: NumpyFloat) -> HostGram:
-        gram = HostGram(len(matrix), matrix.dtype)
-        gram.matrix[...] = matrix
-        return gram
-
 
 def fit_svm_host(X: NumpyFloat, index: NumpyInt, m: Moments, specs: Sequence[SvmSpec]) -> list[Fit]:
     """Fit on rows X (n, d) with class numbers index (n,); each C starts at the next smaller one's optimum.
 
     Returns the fits in the order of `specs`, in the shifted coordinates of the moments `m`, which need `within`.
     """
-    assert m.within is not None
     rows = _Rows(X, m.origin + m.mean)
     k = len(m.counts)
     Y = np.where(index[:, None] == np.arange(k), 1.0, -1.0)
     Y = Y[:, 1:] if k == 2 else Y
-    apart = m.means - m.mean
-    everything = np.zeros((rows.q, rows.q), order="F")
-    everything[:-1, :-1] = m.within + apart.T @ (m.counts[:, None] * apart)
-    everything[-1, -1] = rows.n
-    together = max(1, GRAM_BYTES // everything.nbytes)
+    everything = HostGram(rows.q, np.dtype(np.float64))
+    everything.matrix[:-1, :-1] = m.scatter
+    everything.matrix[-1, -1] = rows.n
+    together = max(1, GRAM_BYTES // everything.matrix.nbytes)
     found: dict[int, list[Fit]] = {i: [] for i in range(len(specs))}
     for start in range(0, Y.shape[1], together):
         signs = Y[:, start : start + together]
@@ -166,7 +160,7 @@ def _newton(
     """U (q, o) from where it starts to the optimum; outputs that are done wait for the others."""
     U = U.copy()
     o = U.shape[1]
-    Z = rows.times(U)
+    Z, P = rows.times(U), penalty.matrix()
     objective, excess = np.zeros(o), np.full(o, np.inf)
     steps, left = 0, np.arange(o)
     while len(left) and steps < max_steps:
@@ -177,7 +171,7 @@ def _newton(
         objective[left] = 0.5 * np.einsum("qo,qo->o", u, Pu) + C * np.einsum("no,no->o", short, short)
         D = np.empty_like(u)
         for column, j in enumerate(left):
-            H = penalty.matrix() + 2 * C * machines[j].gram(short[:, column] > 0)
+            H = P + 2 * C * machines[j].gram(short[:, column] > 0)
             D[:, column] = _direction(H, G[:, column])
         # half the Newton decrement estimates how far the objective is above its minimum
         excess[left] = np.maximum(-0.5 * np.einsum("qo,qo->o", D, G), 0)
