@@ -6,6 +6,7 @@ New rows appear all at once, and errors name the chunk.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -227,7 +228,7 @@ def _parse(key: str, meta: dict[str, Any]) -> Array:
         or meta["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}
     ):
         raise ValueError("chunks of another shape")
-    row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
     layout = chunks.Layout(grid[0], chunk, row_bytes, sharded, "zstd" in names)
     fill = np.nan if meta["fill_value"] == "NaN" else meta["fill_value"]
     return Array(key, shape, dtype, layout, fill, dict(meta["attributes"]), meta)

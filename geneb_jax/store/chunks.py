@@ -7,6 +7,7 @@ it is in the processor's cache.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     NumPy begins large ones 16 bytes after a page, and copying file pages there takes three times as long on some
     processors: each store then seems to depend on the load 16 bytes before it.
     """
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     room = np.empty(size + _PAGE, np.uint8)
     start = -room.ctypes.data % _PAGE
     return room[start : start + size].view(dtype).reshape(shape)
@@ -114,12 +115,12 @@ def decode(layout: Layout, place: Path | Remote, wanted: Sequence[tuple[int, Seq
                     piece[:] = data[at : at + len(piece)]
                     at += len(piece)
                 continue
-            value = 0
-            for batch in _batches(pieces):  # compared while it is in the processor's cache
-                source.read(offset, batch)
+            value, check = 0, np.empty(_CRC, np.uint8)
+            batches = list(_batches(pieces))
+            for batch in batches:  # compared while it is in the processor's cache
+                offset += source.read(offset, [*batch, check] if batch is batches[-1] else batch)
                 value = crc(*batch, value=value)
-                offset += sum(map(len, batch))
-            _compare(source, offset, value)
+            _compare(check, value)
 
 
 def stream(layout: Layout, place: Path | Remote, numbers: Sequence[int], take: Callable[[int, Bytes], None]) -> None:
@@ -138,11 +139,12 @@ def stream(layout: Layout, place: Path | Remote, numbers: Sequence[int], take: C
                 continue
             for first in range(0, layout.chunk, step):
                 part = scratch[: min(step, layout.chunk - first) * layout.row_bytes]
-                source.read(offset, [part])
+                offset += source.read(offset, [part])
                 value = crc(part, value=value)
-                offset += len(part)
                 take(number * layout.chunk + first, part)
-            _compare(source, offset, value)
+            check = np.empty(_CRC, np.uint8)
+            source.read(offset, [check])
+            _compare(check, value)
 
 
 def _locate(layout: Layout, offset: int, size: int) -> int:
@@ -154,9 +156,7 @@ def _locate(layout: Layout, offset: int, size: int) -> int:
     return offset
 
 
-def _compare(source: _Source, offset: int, value: int) -> None:
-    check = np.empty(_CRC, np.uint8)
-    source.read(offset, [check])
+def _compare(check: Bytes, value: int) -> None:
     if value != int(check.view("<u4")[0]):
         raise DamagedError("a part does not match its checksum")
 
@@ -166,14 +166,17 @@ def _batches(pieces: Sequence[Bytes]) -> Iterator[list[Bytes]]:
     batch: list[Bytes] = []
     room = _PIECE
     for piece in pieces:
-        at = 0
-        while at < len(piece):
-            batch.append(piece[at : at + room])
-            at += len(batch[-1])
-            room -= len(batch[-1])
-            if not room or len(batch) == _MOST_BUFFERS:
-                yield batch
-                batch, room = [], _PIECE
+        rest, size = piece, len(piece)
+        while size > room:
+            yield [*batch, rest[:room]]
+            rest, size = rest[room:], size - room
+            batch, room = [], _PIECE
+        if size:
+            batch.append(rest)
+            room -= size
+        if len(batch) == _MOST_BUFFERS:
+            yield batch
+            batch, room = [], _PIECE
     if batch:
         yield batch
 
@@ -226,19 +229,20 @@ class _Source:
         if self._handle >= 0:
             os.close(self._handle)
 
-    def read(self, offset: int, into: Sequence[Bytes]) -> None:
-        """Fill buffers one after the other. Raises DamagedError when the object ends before they are full."""
+    def read(self, offset: int, into: Sequence[Bytes]) -> int:
+        """Fill buffers one after the other; how many bytes. Raises DamagedError when the object ends before that."""
         wanted = sum(map(len, into))
         if offset < 0 or offset + wanted > self.size:
             raise DamagedError("it is too short")
         if self._handle >= 0 and os.preadv(self._handle, into, offset) == wanted:  # type: ignore[arg-type]
-            return
+            return wanted
         for buffer in into:  # a remote object, or the system read less than it was asked for
             if self._handle < 0:
                 buffer[:] = np.frombuffer(self._data, np.uint8, len(buffer), offset)
             else:
                 self._fill(offset, buffer)
             offset += len(buffer)
+        return wanted
 
     def _fill(self, offset: int, buffer: Bytes) -> None:
         while len(buffer):
