@@ -7,7 +7,7 @@ import copy
 import inspect
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,26 +100,32 @@ def load_model(source: Source, *, where: str, dtype: str, attention: str, device
 def load_random_model(
     source: Source, seed: int, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool
 ) -> Any:
-    """The model of the same configuration as training finds it: initialised at random, from `seed`, in float32.
+    """`load_model`'s model as training finds it. Raises EncoderError."""
+    chosen = {} if attention == "auto" else {"attn_implementation": attention}
+    model = initialised(source, "AutoModel", seed, chosen, where=where, trust=trust_remote_code)
+    return _ready(model.to(getattr(torch, dtype)), device)
 
-    Raises EncoderError.
+
+def initialised(source: Source, auto: str, seed: int, arguments: Mapping[str, str], *, where: str, trust: bool) -> Any:
+    """The model of the files' configuration with the weights that its own initialisation draws from `seed`, in float32.
+
+    ``auto`` names transformers' auto class, ``arguments`` are what `from_pretrained` would be given. Raises
+    EncoderError.
     """
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            config = transformers.AutoConfig.from_pretrained(
-                source.folder, local_files_only=True, trust_remote_code=trust_remote_code
+            config, others = transformers.AutoConfig.from_pretrained(
+                source.folder,
+                local_files_only=True,
+                trust_remote_code=trust,
+                return_unused_kwargs=True,
+                **arguments,
             )
-            auto: Any = transformers.AutoModel
-            model = auto.from_config(
-                config,
-                trust_remote_code=trust_remote_code,
-                dtype=torch.float32,
-                **({} if attention == "auto" else {"attn_implementation": attention}),
-            )
+            chosen = getattr(transformers, auto)
+            return chosen.from_config(config, trust_remote_code=trust, dtype=torch.float32, **others)
     except Exception as error:  # as in `load_model`
-        raise _cannot_load("model", error, where=where, trusted=trust_remote_code) from error
-    return _ready(model.to(getattr(torch, dtype)), device)
+        raise _cannot_load("model", error, where=where, trusted=trust) from error
 
 
 def _ready(model: Any, device: str) -> Any:

@@ -74,6 +74,8 @@ RANDOM_CONV = Kind(
     options=(Option("seed", int, 0, "which random weights"),),
 )
 
+RANDOM_WEIGHTS = Option("random_weights", int, None, "the model untrained: random weights, this seed; a control")
+
 HF = Kind(
     name="hf",
     form="hf:FOLDER or hf:ORG/NAME[@REVISION]",
@@ -92,7 +94,7 @@ HF = Kind(
         Option("attention", str, "auto", "attention code of transformers", ("auto", "eager", "sdpa")),
         Option("device", str, "auto", "auto, cpu, cuda:N, several joined by +, or all (CUDA)", changes_vectors=False),
         Option("batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False),
-        Option("random_weights", int, None, "the model untrained: random weights, this seed; a control"),
+        RANDOM_WEIGHTS,
         Option("compile", bool, False, "torch.compile the model: minutes first, then faster", (), False),
         Option("padding", bool, True, "pad to batch unequal lengths; false: equal ones only", (), False),
         Option("trust_remote_code", bool, False, "run Python code that comes with the model", (), False),

@@ -280,6 +280,24 @@ def test_a_stock_class_needs_no_opt_in_and_counts_what_is_random(folder):
     assert "much of the checkpoint is not loaded" in encoder.info.settings["defect"]
 
 
+@pytest.mark.parametrize("key", BUILDERS)
+def test_the_twin_with_random_weights_is_the_same_model_untrained(folder, key):
+    real, twin, again, other = (
+        encoder_of(key, folder(key), **options)
+        for options in ({}, {"random_weights": 50}, {"random_weights": 50}, {"random_weights": 51})
+    )
+    found = twin.encode(SEQUENCES)
+    assert np.array_equal(found, again.encode(SEQUENCES))
+    for encoder in (real, other):
+        assert not np.allclose(found, encoder.encode(SEQUENCES), atol=1e-3)
+    assert twin.info.name == f"{real.info.name},random_weights=50"
+    # the same in all but the weights; stores from before the option keep their identity
+    assert {**real.info.settings, "untrained_seed": 50} == twin.info.settings
+    assert len({encoder.info.digest for encoder in (real, twin, other)}) == 3
+    shapes = [{name: w.shape for name, w in e._network.model.named_parameters()} for e in (real, twin)]
+    assert shapes[0] == shapes[1]
+
+
 def test_code_beside_the_model_stands_in_for_another_repository(folder, tmp_path):
     path = shutil.copytree(folder("dnabert-2"), tmp_path / "m")
     settings = json.loads((path / "config.json").read_text())

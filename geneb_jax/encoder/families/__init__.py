@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from geneb_jax.encoder.families.base import TOKEN_OPTIONS, Family
+from geneb_jax.encoder.families.base import BUILT_OPTIONS, TOKEN_OPTIONS, Family
 from geneb_jax.encoder.families.onehot_rules import BIN_OPTIONS, BINS, ONE_HOT_TOKENS
 from geneb_jax.encoder.families.rules import PACKAGE_RULES, RULES
 from geneb_jax.encoder.info import Encoder
@@ -41,11 +41,11 @@ def _load_one_hot(family: Family, entry: ModelEntry, spec: EncoderSpec, options:
 
 
 FAMILIES: dict[str, Family] = {
-    key: Family(key, summary, _load_tokens, TOKEN_OPTIONS, rule) for key, (summary, rule) in RULES.items()
+    key: Family(key, summary, _load_tokens, BUILT_OPTIONS, rule) for key, (summary, rule) in RULES.items()
 } | {key: Family(key, summary, _load_package, TOKEN_OPTIONS, rule) for key, (summary, rule) in PACKAGE_RULES.items()}
 FAMILIES |= {key: Family(key, rule.summary, _load_bins, BIN_OPTIONS) for key, rule in BINS.items()}
 FAMILIES |= {
-    key: Family(key, summary, _load_one_hot, TOKEN_OPTIONS, rule) for key, (summary, rule) in ONE_HOT_TOKENS.items()
+    key: Family(key, summary, _load_one_hot, BUILT_OPTIONS, rule) for key, (summary, rule) in ONE_HOT_TOKENS.items()
 }
 
 

@@ -38,6 +38,7 @@ def load(
         where=where,
         trust=bool(values["trust_remote_code"]),
         dtype=working_dtype(family, values),
+        seed=values["random_weights"],
     )
     if adapt is not None:
         network = adapt(network)

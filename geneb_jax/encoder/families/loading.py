@@ -12,6 +12,7 @@ from geneb_jax.encoder.families.base import Preset, Rule
 from geneb_jax.encoder.hf_files import own_code, read_json, refuse_own_code
 from geneb_jax.encoder.hf_source import Source
 from geneb_jax.encoder.hf_tokens import Template, find_template
+from geneb_jax.encoder.info import Setting
 from geneb_jax.errors import EncoderError
 
 _HEADS = ("lm_head.", "cls.", "classifier.", "score.", "pooler.", "contact_head.")
@@ -75,8 +76,10 @@ class Written:
         return self._tokenizer([self._spelling(text) for text in texts], **options)
 
 
-def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> Network:
-    """The model of a folder under a family's rule, on the CPU. Raises EncoderError."""
+def load_network(
+    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting = None
+) -> Network:
+    """The model of a folder under a family's rule, on the CPU; untrained where a seed is given. Raises EncoderError."""
     from geneb_jax.encoder import hf_model
 
     trust = trust and not preset.stock_code
@@ -85,7 +88,7 @@ def load_network(source: Source, rule: Rule, preset: Preset, *, where: str, trus
     with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
         local = replace(source, folder=folder)
         tokenizer = _load_tokenizer(local, rule, where=where, trust=trust)
-        model, num_random = _load_model(local, rule, preset, where=where, trust=trust, dtype=dtype)
+        model, num_random = _load_model(local, rule, preset, where=where, trust=trust, dtype=dtype, seed=seed)
     model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
     limit = hf_model.token_limit(model, tokenizer)
     kind, vocabulary = str(model.config.model_type), _embedding_rows(model)
@@ -126,7 +129,9 @@ def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> A
     return tokenizer if rule.text is str else Written(tokenizer, rule.text)
 
 
-def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str) -> tuple[Any, int]:
+def _load_model(
+    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting
+) -> tuple[Any, int]:
     """The model, and how many of its weights are random because the files lack them (seed 0)."""
     import torch
     import transformers
@@ -135,6 +140,10 @@ def _load_model(source: Source, rule: Rule, preset: Preset, *, where: str, trust
 
     offered: Mapping[str, Any] = read_json(source.folder / "config.json").get("auto_map") or {}
     name = next((c for c in rule.classes if c in offered), rule.classes[0]) if trust else rule.classes[0]
+    if seed is not None:
+        model = hf_model.initialised(source, name, int(seed), dict(rule.load_arguments), where=where, trust=trust)
+        stored = getattr(model.config, "dtype", None) or torch.float32
+        return model.to(stored if dtype == "stored" else torch_dtype(dtype)), 0
     try:
         with hf_model._quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -316,6 +316,8 @@ class TokenEncoder:
         asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
         if values["dtype"] in (preset.dtype, preset.cuda_dtype):
             asked["dtype"] = None  # asked for, and what it would have been
+        # left out of the trained model's, as in stores from before the option
+        untrained = {} if values.get("random_weights") is None else {"untrained_seed": values["random_weights"]}
         return View(
             index,
             pooling,
@@ -338,6 +340,7 @@ class TokenEncoder:
                     "padding_side": self._side if seeds_batch else None,
                     "batch_rows": self._rows,
                     "random_weights": self._network.random_weights or None,
+                    **untrained,
                 },
                 libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
             ),
