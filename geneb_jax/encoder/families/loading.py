@@ -138,12 +138,13 @@ def _load_model(
 
     from geneb_jax.encoder import hf_model
 
-    offered: Mapping[str, Any] = read_json(source.folder / "config.json").get("auto_map") or {}
+    settings = read_json(source.folder / "config.json")
+    offered: Mapping[str, Any] = settings.get("auto_map") or {}
     name = next((c for c in rule.classes if c in offered), rule.classes[0]) if trust else rule.classes[0]
     if seed is not None:
         model = hf_model.initialised(source, name, int(seed), dict(rule.load_arguments), where=where, trust=trust)
-        stored = getattr(model.config, "dtype", None) or torch.float32
-        return model.to(stored if dtype == "stored" else torch_dtype(dtype)), 0
+        stored = str(settings.get("dtype") or settings.get("torch_dtype") or "float32")  # by its new name or its old
+        return model.to(torch_dtype(stored if dtype == "stored" else dtype)), 0
     try:
         with hf_model._quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
