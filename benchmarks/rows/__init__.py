@@ -174,7 +174,7 @@ def _curves() -> list[Bench]:
 def _embedding() -> list[Bench]:
     return [
         embed_rows.EmbedBench(
-            name,
+            f"{name}-compiled" if compiled else name,
             "every vector of eight tasks of 40 to 11,940 letters: from files to a synced store",
             "official extractors' loop, batches of 4 to 10, task after task",
             real,
@@ -183,11 +183,13 @@ def _embedding() -> list[Bench]:
             embed_rows.throughput,
             work=None,
             model=model,
+            compiled=compiled,
         )
         for name, real, model in (
             ("embed-throughput", "embed-mistral", "mistral-dna-1m-tf0"),
             ("embed-throughput-bert", "embed-bert", "random-bert"),
         )
+        for compiled in (False, True)
     ]
 
 

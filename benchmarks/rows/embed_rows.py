@@ -47,14 +47,18 @@ TOY_ROWS = 24
 
 @dataclass(frozen=True)
 class EmbedBench(Bench):
-    """A row over several tasks; ``model`` is a folder of real models, or a random network made on the spot."""
+    """A row over several tasks; ``model`` is a folder of real models, or a random network made on the spot.
+
+    ``compiled``: our side asks for `torch.compile`, at the real size only, since that alone takes half a minute.
+    """
 
     model: str = "random-bert"
+    compiled: bool = False
 
     def here(self, size: Size, data: Path | None) -> bool:
         """Whether its tasks and its model are on this machine."""
         if size == "toy":
-            return True
+            return not self.compiled
         if data is None or not (self.model == "random-bert" or (data.parent / "models" / self.model).is_dir()):
             return False
         return all((data / home / "tasks" / task).is_dir() for home, tasks in REAL_TASKS.items() for task in tasks)
@@ -166,7 +170,7 @@ def throughput(context: Context, bench: Bench) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         model = _model(bench, context, Path(folder))
         # the official mean counts special tokens, so ours does here: the same vectors are asked for
-        encoder = load_encoder(f"hf:{model},special_tokens=true,device=cpu")
+        encoder = load_encoder(f"hf:{model},special_tokens=true,device=cpu,compile={bench.compiled}")
         seconds, reports = [], []
         calls = 1 + (min(context.repeats, 3) if context.size == "real" else context.repeats)
         for number in range(calls):
@@ -310,6 +314,7 @@ def _row(
         "our_embedded_per_s": distinct / timed.median,
         "rival_sequences_per_s": total / rival.as_shipped,
         "ratio_best_without_dedupe": rival.best / timed.median * distinct / total,
+        "ratio_best_of_first_call": rival.best / timed.first,
         **{f"{name}_s": value for name, value in last.seconds.items()},
         **{f"{name}_behind_s": value for name, value in last.behind.items()},
     }

@@ -75,6 +75,7 @@ RANDOM_CONV = Kind(
 )
 
 RANDOM_WEIGHTS = Option("random_weights", int, None, "the model untrained: random weights, this seed; a control")
+COMPILE = Option("compile", bool, False, "torch.compile the model: half a minute or more first, then faster", (), False)
 
 HF = Kind(
     name="hf",
@@ -95,7 +96,7 @@ HF = Kind(
         Option("device", str, "auto", "auto, cpu, cuda:N, several joined by +, or all (CUDA)", changes_vectors=False),
         Option("batch_tokens", int, None, "most tokens in one batch, padding included", changes_vectors=False),
         RANDOM_WEIGHTS,
-        Option("compile", bool, False, "torch.compile the model: minutes first, then faster", (), False),
+        COMPILE,
         Option("padding", bool, True, "pad to batch unequal lengths; false: equal ones only", (), False),
         Option("trust_remote_code", bool, False, "run Python code that comes with the model", (), False),
         Option("allow_pickle", bool, False, "read .bin weights, a format that can hide code", (), False),

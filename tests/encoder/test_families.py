@@ -298,6 +298,16 @@ def test_the_twin_with_random_weights_is_the_same_model_untrained(folder, key):
     assert shapes[0] == shapes[1]
 
 
+def test_compiled_models_give_the_same_vectors_under_an_identity_of_their_own(folder, monkeypatch):
+    compiled = []
+    # as for `hf:`: the benchmarks compile for real
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compiled.append(options) or model)
+    encoder, plain = (encoder_of("grover", folder("grover"), **options) for options in ({"compile": True}, {}))
+    assert compiled == [{"dynamic": True}] * len(encoder._replicas)
+    assert encoder.info.settings == {**plain.info.settings, "compile": True}
+    np.testing.assert_array_equal(encoder.encode(SEQUENCES), plain.encode(SEQUENCES))
+
+
 def test_code_beside_the_model_stands_in_for_another_repository(folder, tmp_path):
     path = shutil.copytree(folder("dnabert-2"), tmp_path / "m")
     settings = json.loads((path / "config.json").read_text())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from geneb_jax.encoder.info import Encoder
-from geneb_jax.encoder.kinds import RANDOM_WEIGHTS
+from geneb_jax.encoder.kinds import COMPILE, RANDOM_WEIGHTS
 from geneb_jax.encoder.registry.entry import ModelEntry
 from geneb_jax.encoder.spec import EncoderSpec, Option
 
@@ -111,8 +111,8 @@ TOKEN_OPTIONS = (
         "batch_rows", int, None, "sequences in one batch, where a reference vector depends on its batch (default 4)"
     ),
 )
-# of models that transformers can build from their configuration alone
-BUILT_OPTIONS = (*TOKEN_OPTIONS, RANDOM_WEIGHTS)
+# of models that transformers builds, whoever wrote their code
+BUILT_OPTIONS = (*TOKEN_OPTIONS, RANDOM_WEIGHTS, COMPILE)
 
 # what these may not be in a preset that is somebody else's definition
 FIXED_BY_REFERENCE: tuple[str, ...] = ("pooling", "layer", "max_tokens")

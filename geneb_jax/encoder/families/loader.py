@@ -43,7 +43,7 @@ def load(
     if adapt is not None:
         network = adapt(network)
     encoder = TokenEncoder(entry, family, network, source, values)
-    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32"}, adapt=adapt)
+    encoder.reload = lambda: load(family, entry, spec, {**options, "dtype": "float32", "compile": False}, adapt=adapt)
     if not values["folder"] and values["layer"] == "last" and encoder.info.width != entry.width:
         raise EncoderError(
             f"the model is {encoder.info.width} wide, and {entry.display} is {entry.width}",

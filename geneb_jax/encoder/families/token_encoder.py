@@ -55,8 +55,8 @@ class TokenEncoder:
         self._devices = hf_model.pick_devices(str(values["device"]), where=self._where)
         self._autocast = network.dtype.startswith("autocast-") and self._devices[0] != "cpu"
         self.budget = token_budget(values["batch_tokens"], self._devices[0])
-        self._replicas = hf_model.replicate(network.model.to(self._devices[0]), self._devices, compiled=False)
-        self._widths = self._find_widths()
+        self._widths = self._find_widths(network.model.to(self._devices[0]))
+        self._replicas = hf_model.replicate(network.model, self._devices, compiled=bool(values.get("compile")))
         # a folder that holds something else does not go by the model's name alone
         is_it = self._widths[-1] == entry.width
         self._name = entry.display if is_it else f"{entry.display}@{source.name}"
@@ -295,11 +295,11 @@ class TokenEncoder:
             )
         return limit
 
-    def _find_widths(self) -> list[int]:
+    def _find_widths(self, model: Any) -> list[int]:
         """Width of every layer from the input embeddings on; of the last alone where the model shows no other."""
         short = self.prepare(["ACGTACGTACGTACGTACGTACGT"]).windows[0]
         inputs = self._inputs([short], self._devices[0])[0]
-        return layer_widths(self._network, self._replicas[0], inputs, where=self._where)
+        return layer_widths(self._network, model, inputs, where=self._where)
 
     def _view(self, layer: str, pooling: str) -> View:
         """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
@@ -316,8 +316,9 @@ class TokenEncoder:
         asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
         if values["dtype"] in (preset.dtype, preset.cuda_dtype):
             asked["dtype"] = None  # asked for, and what it would have been
-        # left out of the trained model's, as in stores from before the option
-        untrained = {} if values.get("random_weights") is None else {"untrained_seed": values["random_weights"]}
+        # left out where they are not asked for, as in stores from before these options
+        seed, compiled = values.get("random_weights"), values.get("compile")
+        unusual = {**({} if seed is None else {"untrained_seed": seed}), **({"compile": True} if compiled else {})}
         return View(
             index,
             pooling,
@@ -340,7 +341,7 @@ class TokenEncoder:
                     "padding_side": self._side if seeds_batch else None,
                     "batch_rows": self._rows,
                     "random_weights": self._network.random_weights or None,
-                    **untrained,
+                    **unusual,
                 },
                 libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
             ),
