@@ -161,9 +161,9 @@ class Moments:
         size = np.sqrt(self.squares / self.n + (self.mean - shift) ** 2)
         constant = size <= 4 * np.finfo(dtype).eps * np.abs(self.mean) if centre else size == 0
         scale = np.where(constant, 1, size).astype(dtype)
-        last = jnp.asarray(1 if intercept else 0, dtype)
-        coordinates = Coordinates(jnp.asarray(shift), jnp.asarray(scale), jnp.asarray(constant), last)
-        return Design(jnp.zeros((0, d + 1), dtype), *coordinates[:3], self.n), coordinates
+        last = np.asarray(1 if intercept else 0, dtype)
+        coordinates = Coordinates(*jax.device_put((shift, scale, constant, last)))
+        return Design(jax.device_put(np.zeros((0, d + 1), dtype)), *coordinates[:3], self.n), coordinates
 
 
 @jax.jit

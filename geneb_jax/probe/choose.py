@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
@@ -149,24 +149,25 @@ def _score_batch(
     # coefficients come back in coordinates that share one shift, where exact ties survive
     wide, width = np.dtype(np.float64), X.shape[1]
     shift = X.mean(axis=0, dtype=wide)
-    none = jnp.zeros((0, width + 1), wide)
-    design = Design(none, jnp.asarray(shift), jnp.ones(width, wide), jnp.zeros(width, bool), len(X))
+    empty = np.zeros((0, width + 1))
+    none, at, scale, constant = jax.device_put((empty, shift, np.ones(width), np.zeros(width, bool)))
+    design = Design(none, at, scale, constant, len(X))
     rows = np.stack([pad(split.held, padded) for split in splits])
     ones = np.ones((*rows.shape, 1))
-    test = jnp.asarray(np.concatenate([X[rows] - shift, ones], axis=2))
-    truth = jnp.asarray(targets.index[rows])
-    keep = jnp.asarray(np.stack([np.arange(padded) < len(split.held) for split in splits]))
-    columns = jnp.arange(targets.k)
+    test = jax.device_put(np.concatenate([X[rows] - shift, ones], axis=2))
+    keep = np.stack([np.arange(padded) < len(split.held) for split in splits])
+    truth, keep, columns = jax.device_put((targets.index[rows], keep, np.arange(targets.k)))
     scores = []
     for spec in specs:
         fitted = solve_own_rows(X, design, targets, [split.fit for split in splits], spec)
-        confusion = _own_scores(test, jnp.asarray(fitted.W), truth, keep, columns, targets.k)
+        confusion = _own_scores(test, jax.device_put(fitted.W), truth, keep, columns, targets.k)
         mcc = np.array(table_scores(np.asarray(confusion)).mcc)
         mcc[[not Status(int(status)).has_score for status in fitted.status]] = np.nan
         scores.append(mcc)
     return np.stack(scores)
 
 
+@partial(jax.jit, static_argnames="k")
 def _own_scores(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array, columns: jax.Array, k: int) -> jax.Array:
     """Confusion counts (p, k, k) of lanes W (p, q, o), each on rows X (p, m, q) of its own."""
 

@@ -78,11 +78,11 @@ def build_design(X: NumpyFloat, dtype: np.dtype[Any], *, centre: bool, intercept
     """
     rows = len(X)
     if jax.default_backend() == "cpu":
-        Xh, shift, scale, constant = host_transform(X, padded_rows(rows), dtype, centre=centre, intercept=intercept)
-        coordinates = (jnp.asarray(shift), jnp.asarray(scale), jnp.asarray(constant))
-        return Design(jax.device_put(Xh), *coordinates, rows)
-    padded = jnp.asarray(pad(np.asarray(X, dtype), padded_rows(rows)))
-    Xt, moved, spread, constant_columns = _transform(padded, jnp.asarray(rows), centre, intercept)
+        transformed = host_transform(X, padded_rows(rows), dtype, centre=centre, intercept=intercept)
+        Xh, shift, scale, constant = jax.device_put(transformed)
+        return Design(Xh, shift, scale, constant, rows)
+    padded = jax.device_put(pad(np.asarray(X, dtype), padded_rows(rows)))
+    Xt, moved, spread, constant_columns = _transform(padded, jax.device_put(np.asarray(rows)), centre, intercept)
     return Design(Xt, moved, spread, constant_columns, rows)
 
 
@@ -139,7 +139,7 @@ def transform_rows(design: Design, X: NumpyFloat) -> Float[Array, "m q"]:
     """Further rows (m, d), such as the test split, in the design's coordinates, padded likewise; last column ones."""
     if jax.default_backend() == "cpu":
         return jax.device_put(_host_apply(design, X, padded_rows(len(X))))
-    padded = jnp.asarray(pad(np.asarray(X, design.X.dtype), padded_rows(len(X))))
+    padded = jax.device_put(pad(np.asarray(X, design.X.dtype), padded_rows(len(X))))
     return _apply(padded, design.shift, design.scale, design.constant)
 
 

@@ -22,7 +22,7 @@ from geneb_jax.probe.devices import (
     spread,
     take,
 )
-from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, placed, updated, zero_state
+from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, picked, placed, updated, zero_state
 from geneb_jax.solve.active import ALL_ROWS, Kernel, kernel, solve
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
@@ -94,7 +94,7 @@ def solve_dual(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = 
     mixed: let float64 lanes of more than `ALL_ROWS` rows find their directions in float32. The optimum is met to the
     same tolerance, but a direction that symmetry determines, as in 1-shot, is then only exact to float32.
     """
-    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
+    problem = lanes.problem()
     state = zero_state(lanes)
     count = problem.weights.shape[0]
     split = split_for(problem)
@@ -130,7 +130,7 @@ def _some(
     running: int | None = None,
 ) -> tuple[Problem, Kernel, State]:
     problem, state = take(problem, state, lanes, split, running=running)
-    return problem, put_lanes(Kernel(kernels.K[lanes], kernels.beta[lanes]), split), state
+    return problem, put_lanes(picked(kernels, jax.device_put(lanes)), split), state
 
 
 def _rounds(

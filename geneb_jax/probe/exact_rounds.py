@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array
@@ -36,7 +35,7 @@ def _solve(problem: Problem, state: State, tolerance: Array, *, max_steps: int, 
 
 def solve_newton(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
     """Fit every lane from W = 0. Never raises on values: each lane carries its status."""
-    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
+    problem = lanes.problem()
     (n, q), o, dtype = lanes.X.shape[-2:], lanes.Y.shape[-1], np.dtype(lanes.X.dtype)
     sizes = {"shared_X": False, "device": "cpu", "itemsize": dtype.itemsize}
     # besides its system a lane holds one weighted copy of X, which the estimate of a lane with its own X covers
@@ -44,7 +43,7 @@ def solve_newton(lanes: Lanes, *, tolerance: float, max_steps: int) -> Fitted:
     state = _solve(
         problem,
         zero_state(lanes),
-        jnp.asarray(np.asarray(tolerance, dtype)),
+        np.asarray(tolerance, dtype),
         max_steps=max_steps,
         together=min(lanes.C.shape[0], max(1, SYSTEM_BYTES // each)),
     )

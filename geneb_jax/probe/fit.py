@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
@@ -136,7 +135,7 @@ def _prepare(
     part = Part(task.X_train, design, Targets(index, len(classes)), list(keys), {})
     left = solve_part(part, dtype, solver)
     # from here on only the coordinates are needed, not the rows: other tasks' designs want the memory
-    slim = design._replace(X=jnp.asarray(np.zeros((0, design.X.shape[1]), design.X.dtype)))
+    slim = design._replace(X=jax.device_put(np.zeros((0, design.X.shape[1]), design.X.dtype)))
     part = part._replace(design=slim)
     left = [own._replace(part=part, draws=own.draws._replace(design=slim)) for own in left]
     return _Prepared(i, part, classes, places), left
@@ -152,10 +151,14 @@ def _score(task: TaskArrays, lanes: list[Lane], ready: _Prepared) -> list[LaneRe
     W, truth = [solved[key].W for key in distinct], np.searchsorted(labels, y_test)
     scored = score_lanes(
         test,
-        jnp.asarray(np.stack([one.astype(test.dtype) for one in W])),
-        jnp.asarray(pad(truth, padded)),
-        jnp.arange(padded) < m,
-        jnp.asarray(np.searchsorted(labels, classes)),
+        *jax.device_put(
+            (
+                np.stack([one.astype(test.dtype) for one in W]),
+                pad(truth, padded),
+                np.arange(padded) < m,
+                np.searchsorted(labels, classes),
+            )
+        ),
         len(labels),
     )
     scoring = Scoring(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Float, NumpyFloat, NumpyInt
+from geneb_jax.axes import Array, Float, Int, NumpyFloat, NumpyInt
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
+
+T = TypeVar("T")
 
 COMPACT_FROM = 32
 """Fewest lanes a round is compacted to: a new lane count costs a compilation of a second or two."""
@@ -19,19 +20,25 @@ COMPACT_FROM = 32
 class Lanes(NamedTuple):
     """p problems. X and Y are each shared (n, …) or one per lane (p, n, …); the rest has a leading lane axis.
 
-    C (p,); weights (p, n) before C; penalty (p, q).
+    C (p,), weights (p, n) before C and penalty (p, q) stay on the host until `problem` puts them on the device.
     """
 
     X: Float[Array, "*p n q"]
     Y: Float[Array, "*r n o"]
-    C: Float[Array, " p"]
-    weights: Float[Array, "p n"]
-    penalty: Float[Array, "p q"]
+    C: NumpyFloat
+    weights: NumpyFloat
+    penalty: NumpyFloat
 
     @property
     def shared(self) -> bool:
         """Whether all lanes read the same X."""
         return self.X.ndim == 2
+
+    def problem(self) -> Problem:
+        """The lanes as the solvers take them, on the device."""
+        with np.errstate(all="ignore"):  # what overflows ends as a status
+            weights = np.asarray(self.C)[:, None] * np.asarray(self.weights)
+        return Problem(*jax.device_put((self.X, self.Y, weights, self.penalty)))
 
 
 class Fitted(NamedTuple):
@@ -59,30 +66,34 @@ def zero_state(lanes: Lanes) -> State:
     total = np.asarray(lanes.C) * np.asarray(lanes.weights).sum(axis=1)
     infinite = np.full(p, np.inf, dtype)
     zero = np.zeros(p, np.int32)
-    return State(
-        W=jnp.asarray(np.zeros((p, q, o), dtype)),
-        Z=jnp.asarray(np.zeros((p, n, o), dtype)),
-        value=jnp.asarray((total * np.log(max(o, 2))).astype(dtype)),
-        gap=jnp.asarray(infinite),
-        best_gap=jnp.asarray(infinite),
-        gain=jnp.asarray(np.zeros(p, dtype)),
-        grad_norm=jnp.asarray(infinite),
-        num_steps=jnp.asarray(zero),
-        num_products=jnp.asarray(zero),
-        num_bad=jnp.asarray(zero),
-        running=jnp.asarray(zero + 1),
-        status=jnp.asarray(np.full(p, int(Status.MAX_STEPS), np.int32)),
-    )
+    state = {
+        "W": np.zeros((p, q, o), dtype),
+        "Z": np.zeros((p, n, o), dtype),
+        "value": (total * np.log(max(o, 2))).astype(dtype),
+        "gap": infinite,
+        "best_gap": infinite,
+        "gain": np.zeros(p, dtype),
+        "grad_norm": infinite,
+        "num_steps": zero,
+        "num_products": zero,
+        "num_bad": zero,
+        "running": zero + 1,
+        "status": np.full(p, int(Status.MAX_STEPS), np.int32),
+    }
+    return State(**jax.device_put(state))
 
 
 def take_lanes(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem, State]:
     """Some lanes of a batch; shared arrays stay as they are."""
+    own = {name: A for name, A in problem._asdict().items() if name not in ("X", "Y") or A.ndim == 3}
+    own, state = picked((own, state), jax.device_put(rows))
+    return problem._replace(**own), state
 
-    def pick(A: Array) -> Array:
-        return A[rows]
 
-    X, Y = (A if A.ndim == 2 else pick(A) for A in (problem.X, problem.Y))
-    return Problem(X, Y, pick(problem.weights), pick(problem.penalty)), jax.tree.map(pick, state)
+@jax.jit
+def picked(tree: T, rows: Int[Array, " r"]) -> T:
+    """Some entries of arrays with a leading lane axis, all of them in one program."""
+    return jax.tree.map(lambda A: A[rows], tree)
 
 
 def compact_size(running: int, lanes: int, unit: int = 1) -> int:

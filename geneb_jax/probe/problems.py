@@ -59,10 +59,10 @@ def solve_all_rows(
     weights = [pad(targets.class_weights(slice(None), spec, dtype), rows) for spec in specs]
     lanes = Lanes(
         X=design.X,
-        Y=jnp.asarray(pad(targets.encode(slice(None), dtype), rows)),
-        C=jnp.asarray([spec.C for spec in specs], dtype),
-        weights=jnp.asarray(np.stack(weights)),
-        penalty=jnp.asarray(np.stack([_penalty(design, spec) for spec in specs])),
+        Y=jax.device_put(pad(targets.encode(slice(None), dtype), rows)),
+        C=np.asarray([spec.C for spec in specs], dtype),
+        weights=np.stack(weights),
+        penalty=np.stack([_penalty(design, spec) for spec in specs]),
     )
     return solve_with(solver, lanes, tolerance=tolerance, max_steps=max_steps)
 
@@ -126,7 +126,7 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
     rows = _gather(parts, m, p)
     c, o = C.shape[1], Y.shape[-1]
     with jax.enable_x64(True):
-        given = jnp.asarray(rows), jnp.asarray(real)
+        given = jax.device_put((rows, real))
         Z, own_shift = _coordinates(*given, spec.fit_intercept, spec.standardize)
         r = Z.shape[-1]
         together = c if 8 * p * c * m * r <= GRID_BYTES else 1
@@ -138,16 +138,16 @@ def solve_draws(parts: Sequence[Draws], spec: LogisticSpec, solver: Solver = "ne
             penalty[:, -1] = 0 if spec.fit_intercept else 1
             lanes = Lanes(
                 X=Z if together == 1 else _repeated(Z, together),
-                Y=jnp.asarray(np.repeat(Y, together, axis=0)),
-                C=jnp.asarray(C[:, start : start + together].ravel()),
-                weights=jnp.asarray(np.repeat(weights, together, axis=0)),
-                penalty=jnp.asarray(penalty),
+                Y=jax.device_put(np.repeat(Y, together, axis=0)),
+                C=C[:, start : start + together].ravel(),
+                weights=np.repeat(weights, together, axis=0),
+                penalty=penalty,
             )
             fitted = solve_with(solver, lanes, tolerance=tolerance, max_steps=spec.max_steps, mixed=mixed)
             found.append(Fitted(*(column.reshape(p, together, *column.shape[1:]) for column in fitted)))
         whole = Fitted(*(np.concatenate(column, axis=1) for column in zip(*found, strict=True)))
         columns = whole.W.transpose(0, 2, 1, 3).reshape(p, r, c * o)
-        coef = np.asarray(_to_width(*given, Z, jnp.asarray(columns), spec.fit_intercept, spec.standardize))
+        coef = np.asarray(_to_width(*given, Z, jax.device_put(columns), spec.fit_intercept, spec.standardize))
     coef = coef.reshape(p, -1, c, o).transpose(0, 2, 1, 3)
     shifts = np.asarray(own_shift)
     answers: list[Fitted] = []

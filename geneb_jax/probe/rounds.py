@@ -57,15 +57,13 @@ LEAST_BUDGET = 12
 
 
 @jax.jit
-def _mean_gram(lanes: Lanes) -> Float[Array, "*p q q"]:
-    """Xᵀ diag(w) X / Σw: one for all lanes of one X, else one each.
+def _mean_gram(X: Float[Array, "n q"], weights: Float[Array, "p n"]) -> Float[Array, "q q"]:
+    """Xᵀ diag(w) X / Σw, one for all lanes.
 
-    Lanes of one X with row weights of their own get the first sound lane's; it only serves preconditioners.
+    Lanes with row weights of their own get the first sound lane's; it only serves preconditioners.
     """
-    if lanes.shared:
-        first = jnp.argmax(jnp.all(jnp.isfinite(lanes.weights), axis=1))  # a broken lane must not break the others
-        return mean_gram(lanes.X, lanes.weights[first])
-    return jax.vmap(mean_gram)(lanes.X, lanes.weights)
+    first = jnp.argmax(jnp.all(jnp.isfinite(weights), axis=1))  # a broken lane must not break the others
+    return mean_gram(X, weights[first])
 
 
 @partial(jax.jit, static_argnames="split")
@@ -194,7 +192,9 @@ def refresh_passes(n: int, q: int, o: int, blocks: int, rows: int | None = None)
 def _gram_of_all(lanes: Lanes, problem: Problem, split: Split | None) -> Float[Array, "q q"]:
     if split is not None:
         return _spread_mean_gram(problem, split)
-    return _host_mean_gram(lanes) if jax.default_backend() == "cpu" else _mean_gram(lanes)
+    if jax.default_backend() == "cpu":
+        return _host_mean_gram(lanes)
+    return _mean_gram(lanes.X, jax.device_put(lanes.weights))
 
 
 def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool = False) -> Fitted:
@@ -209,7 +209,7 @@ def solve_lanes(lanes: Lanes, *, tolerance: float, max_steps: int, mixed: bool =
     itemsize = np.dtype(lanes.X.dtype).itemsize
     per_class = o > 1 and count * o * q * q * itemsize <= PER_CLASS_BYTES
     budget = refresh_passes(n, q, o, o if per_class else 1)
-    problem = Problem(lanes.X, lanes.Y, lanes.C[:, None] * lanes.weights, lanes.penalty)
+    problem = lanes.problem()
     state = zero_state(lanes)
     split = split_for(problem)
     problem, state = spread(problem, state, split)

@@ -236,9 +236,9 @@ class _Task:
         m, p = len(self.y_test), len(W)
         labels = np.union1d(self.classes, self.y_test)
         size = scoring_rows(self.shape(m, p), p, m, self.budget)
-        on_device = jnp.asarray(W)
         ones = coordinates._replace(last=jnp.ones_like(coordinates.last))
-        truth, column_labels = np.searchsorted(labels, self.y_test), jnp.asarray(np.searchsorted(labels, self.classes))
+        truth = np.searchsorted(labels, self.y_test)
+        on_device, column_labels = jax.device_put((W, np.searchsorted(labels, self.classes)))
         predicted = np.empty((p, m), np.min_scalar_type(len(self.classes)))
         confusion, finite = np.zeros((p, len(labels), len(labels)), np.int64), True
         tied = np.zeros((p, m), bool)
@@ -248,7 +248,7 @@ class _Task:
             true = np.zeros(size, np.int64)
             true[:count] = truth[block.start : block.stop]
             X = _with_last(block.raw, real, ones)
-            part = score_lanes(X, on_device, jnp.asarray(true), jnp.asarray(real), column_labels, len(labels))
+            part = score_lanes(X, on_device, *jax.device_put((true, real)), column_labels, len(labels))
             predicted[:, block.start : block.stop] = np.asarray(part.predicted)[:, :count]
             confusion += np.asarray(part.confusion)
             tied[:, block.start : block.stop] = np.asarray(part.tied)[:, :count]

@@ -193,7 +193,7 @@ class _Passes:
         if first:
             assert self.plain is not None
             weights = np.append(self.plain, 0.0).astype(self.dtype)  # index -1 is padding
-            return [jnp.asarray(np.sqrt(weights[y]))]
+            return [jax.device_put(np.sqrt(weights[y]))]
         Z = _filled(self.Z[part, column], len(y), 0)
         return list(_root_curvatures(y, self.weights[column], Z, self.layout.per_class))
 

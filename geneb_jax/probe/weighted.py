@@ -265,10 +265,10 @@ def _solve(coordinates: _Coordinates, batch: list[_Weighted], keep: NumpyBool | 
     Y = [pad(_encode(item, dtype)[keep], padded) for item in (batch[:1] if shared else batch)]
     lanes = Lanes(
         X=coordinates.X,
-        Y=jnp.asarray(Y[0] if shared else np.stack(Y)),
-        C=jnp.asarray(np.array([item.lane.spec.C for item in batch]) * level, dtype),
-        weights=jnp.asarray(np.stack([pad(w, padded) for w in weights / level[:, None]]), dtype),
-        penalty=jnp.asarray(np.stack([coordinates.penalty * _share(item) for item in batch]), dtype),
+        Y=jax.device_put(Y[0] if shared else np.stack(Y)),
+        C=np.asarray(np.array([item.lane.spec.C for item in batch]) * level, dtype),
+        weights=np.asarray(np.stack([pad(w, padded) for w in weights / level[:, None]]), dtype),
+        penalty=np.asarray(np.stack([coordinates.penalty * _share(item) for item in batch]), dtype),
     )
     fitted = solve_lanes(lanes, tolerance=spec.resolved_tolerance(coordinates.dtype), max_steps=spec.max_steps)
     return {item.place: _result(coordinates, item, fitted, i) for i, item in enumerate(batch)}
@@ -314,8 +314,8 @@ def _design_coordinates(rows: NumpyFloat, intercept: bool, standardize: bool, dt
 def _span_coordinates(rows: NumpyFloat, intercept: bool, standardize: bool, dtype: Dtype) -> _Coordinates:
     """Fewer rows than columns: their span, from one Cholesky factor for all lanes, in float64 whatever was asked."""
     padded = padded_rows(len(rows))
-    real = jnp.asarray(np.arange(padded) < len(rows))
-    X, own = _span_features(jnp.asarray(pad(rows, padded)), real, intercept, standardize)
+    given = jax.device_put((pad(rows, padded), np.arange(padded) < len(rows)))
+    X, own = _span_features(*given, intercept, standardize)
     own_shift, own_scale = np.asarray(own.shift), np.asarray(own.scale)
 
     def back(W: NumpyFloat) -> tuple[NumpyFloat, NumpyFloat]:
