@@ -190,22 +190,48 @@ def replicate(model: Any, devices: Sequence[str], *, compiled: bool) -> list[Any
         except Exception:  # code of others, which may hold anything
             models[0] = models[0] if isinstance(models[0], _InTurn) else _InTurn(model)
             models.append(models[0])
-    # dynamic: batches differ in both sizes, and one program per size would take longer than it saves
-    return [torch.compile(each, dynamic=True) for each in models] if compiled else models
+    return [_Compiled(each) for each in models] if compiled else models
 
 
-class _InTurn:
-    """A model for several threads of which one at a time may use it."""
+class _Around:
+    """A model with something around its calls."""
 
     def __init__(self, model: Any) -> None:
-        self._model, self._lock = model, threading.Lock()
+        self._model = model
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
+
+class _InTurn(_Around):
+    """A model for several threads of which one at a time may use it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._lock = threading.Lock()
+
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         with self._lock:
             return self._model(*args, **keywords)
+
+
+class _Compiled(_Around):
+    """A model that torch compiles when it is first called."""
+
+    def __init__(self, model: Any) -> None:
+        # dynamic: batches differ in both sizes, and one program per size would take longer than it saves
+        super().__init__(torch.compile(model, dynamic=True))
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        try:
+            return self._model(*args, **keywords)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            first = str(getattr(error, "inner_exception", error)).strip().splitlines()[0]
+            raise EncoderError(
+                f"torch.compile cannot make a program of this model here: {first}",
+                where="compile=true",
+                cure="on a processor it needs a C++ compiler such as g++; or leave compile= out",
+            ) from error
 
 
 def token_limit(model: Any, tokenizer: Any) -> int | None:

@@ -236,3 +236,16 @@ def test_compiled_models_give_the_same_vectors_under_a_name_of_their_own(bert, m
     plain = load_encoder(f"hf:{bert}")
     assert json.loads(json.dumps(dict(encoder.info.settings))) == {**plain.info.settings, "compile": True}
     np.testing.assert_array_equal(encoder.encode(SEQUENCES), plain.encode(SEQUENCES))
+
+
+def test_a_model_that_cannot_be_compiled_says_what_to_do(bert, monkeypatch):
+    def compiled(model, **options):
+        return torch._dynamo.optimize(backend)(model)
+
+    def backend(graph, inputs):
+        raise RuntimeError("no working compiler")
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    encoder = load_encoder(f"hf:{bert},compile=true")
+    with pytest.raises(EncoderError, match=r"no working compiler(.|\n)*needs a C\+\+ compiler"):
+        encoder.encode(SEQUENCES)
