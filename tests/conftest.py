@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,14 +12,21 @@ from jaxtyping import install_import_hook
 
 # tests compare with float64 references and simulate several devices; both must be set before JAX starts
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# most of the suite's time is compilation; without LLVM's optimisations it takes half as long. XLA's own passes, and so
-# the operations and their order, stay. `XLA_FLAGS=` (empty) runs the suite on the code that users get
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# most of the suite's time is compilation; without LLVM's optimisations it takes half as long, and a third of that where
+# XLA's older emitter writes the loops, not MLIR. The operations and their order stay.
+# `XLA_FLAGS=` (empty) runs the suite on the code that users get
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 # axis names and dtypes of every numeric signature are checked in the tests, and free in production; before any import
 install_import_hook([f"geneb_jax.{layer}" for layer in ("linear", "metric", "solve", "probe")], "beartype.beartype")
 
 _SHARED = Path(os.environ.get("GENEB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with one of them at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def _shared(part: str) -> Path:

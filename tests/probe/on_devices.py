@@ -131,10 +131,8 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    # nearly all the time is compilation, which the second flag shortens by a third
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={NUM_DEVICES} --xla_backend_optimization_level=0"
-    os.environ.pop("GENEB_DEVICES", None)
-    import tests.conftest  # noqa: F401  the check of array types, as in every test
+    import tests.conftest  # noqa: F401  the check of array types and the quick compilation, as in every test
 
+    os.environ["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={NUM_DEVICES}"
+    os.environ.pop("GENEB_DEVICES", None)
     main(Path(sys.argv[1]))
