@@ -80,7 +80,7 @@ def test_a_study_with_another_key_is_another_study(store: Path, tmp_path: Path) 
 def test_a_study_that_is_cut_into_blocks_is_the_same_and_goes_on_inside_a_task(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, Any] = {"draws": 30, "specs": (LogisticSpec(), LogisticSpec(C=0.1)), "tasks": ["a"]}
+    options: dict[str, Any] = {"draws": 18, "specs": (LogisticSpec(), LogisticSpec(C=0.1)), "tasks": ["a"]}
     whole = run_of(store, tmp_path / "whole", **options)
     monkeypatch.setattr(study, "BLOCK_BYTES", 1)  # 16 draws at once
     write_pair, written = RunWriter.write_pair, []
@@ -95,7 +95,7 @@ def test_a_study_that_is_cut_into_blocks_is_the_same_and_goes_on_inside_a_task(
         patch.setattr(RunWriter, "write_pair", then_interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_of(store, tmp_path / "run", **options)
-    assert written == [2 * 15 + 2]  # 30 draws in two equal blocks, full data with the first
+    assert written == [2 * 9 + 2]  # 18 draws in two equal blocks, full data with the first
     assert len(Run.open(tmp_path / "run").records) == sum(written)
     assert_same(run_of(store, tmp_path / "run", **options), whole)
 
