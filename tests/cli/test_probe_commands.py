@@ -75,19 +75,19 @@ def test_a_study_is_printed_in_few_lines_that_name_regime_and_C(
 def test_a_chosen_C_is_shown_and_one_that_could_not_be_is_marked(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--engine", "sklearn", "--regimes", "1shot,5shot,full", "--draws", "10", "--C", "auto:0.1,1,10"]
+    options = ["--engine", "sklearn", "--regimes", "1shot,5shot,full", "--draws", "3", "--C", "auto:0.1,1,10"]
     assert geneb("probe", store, *options, "--out", tmp_path / "run") in (0, 4)
     shown = capsys.readouterr().out
     assert "C = auto" in shown
     assert "C chosen on held-out training rows" in shown
-    assert "§ 20 fits with too few rows per class to hold any out: no C was chosen, C = 1 was used." in shown
+    assert "§ 6 fits with too few rows per class to hold any out: no C was chosen, C = 1 was used." in shown
     assert max(map(len, shown.splitlines()[:-1])) <= 100
     geneb("probe", store, *options, "--out", tmp_path / "run", "--json")
     report = json.loads(capsys.readouterr().out)
     by_regime = {a["regime"]: a for a in report["aggregates"]}
-    assert by_regime["1shot"]["C_default"] == 20
+    assert by_regime["1shot"]["C_default"] == 6
     assert by_regime["1shot"]["C_chosen"] == {}
-    assert sum(by_regime["5shot"]["C_chosen"].values()) == 20
+    assert sum(by_regime["5shot"]["C_chosen"].values()) == 6
     assert sum(by_regime["full"]["C_chosen"].values()) == 2
     assert by_regime["full"]["C"] is None
 
