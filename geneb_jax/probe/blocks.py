@@ -13,6 +13,7 @@ import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat, NumpyInt
 from geneb_jax.probe.design import Design
+from geneb_jax.probe.programs import program
 
 IN_FLIGHT = 3
 """Raw blocks alive at once: one in a pass, one on the device waiting for it, one being read."""
@@ -166,7 +167,7 @@ class Moments:
         return Design(jax.device_put(np.zeros((0, d + 1), dtype)), *coordinates[:3], self.n), coordinates
 
 
-@jax.jit
+@program
 def _block_moments(
     raw: Float[Array, "b d"], count: Int[Array, ""], like: Float[Array, ""]
 ) -> tuple[Float[Array, " d"], Float[Array, " d"], Bool[Array, ""]]:

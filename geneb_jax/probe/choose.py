@@ -24,6 +24,7 @@ from geneb_jax.probe.blocks import Rows, select
 from geneb_jax.probe.design import Design, pad, padded_rows
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.problems import Targets, solve_own_rows
+from geneb_jax.probe.programs import compiler_memory_returned, program
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
 from geneb_jax.probe.score import score_lanes, table_scores
 from geneb_jax.probe.spec import HeldOutC, LogisticSpec
@@ -126,7 +127,7 @@ def _score_draws(
     each = 8 * X.shape[1] * (2 * fit + held)
     size = min(len(splits), max(8, 1 << (BATCH_BYTES // each).bit_length() >> 1))
     found: list[list[float]] = []
-    with np.errstate(over="ignore"), jax.enable_x64(True), one_blas_thread():
+    with np.errstate(over="ignore"), jax.enable_x64(True), compiler_memory_returned(), one_blas_thread():
         for start in range(0, len(splits), size):
             part = list(splits[start : start + size])
             real = len(part)
@@ -167,7 +168,7 @@ def _score_batch(
     return np.stack(scores)
 
 
-@partial(jax.jit, static_argnames="k")
+@partial(program, static_argnames="k")
 def _own_scores(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array, columns: jax.Array, k: int) -> jax.Array:
     """Confusion counts (p, k, k) of lanes W (p, q, o), each on rows X (p, m, q) of its own."""
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyBool, NumpyFloat
+from geneb_jax.probe.programs import program
 
 ALIGNMENT = 64
 """Bytes; an array that begins at a multiple is taken over by the CPU device as it is."""
@@ -52,7 +53,7 @@ def pad(A: NumpyFloat, rows: int) -> NumpyFloat:
     return np.concatenate([A, np.zeros((rows - len(A), *A.shape[1:]), A.dtype)])
 
 
-@partial(jax.jit, static_argnames=("centre", "intercept"))
+@partial(program, static_argnames=("centre", "intercept"))
 def _transform(
     X: Float[Array, "n d"], rows: Int[Array, ""], centre: bool, intercept: bool
 ) -> tuple[Float[Array, "n q"], Float[Array, " d"], Float[Array, " d"], Bool[Array, " d"]]:
@@ -161,7 +162,7 @@ def _host_apply(design: Design, X: NumpyFloat, padded: int) -> NumpyFloat:
     return out
 
 
-@jax.jit
+@program
 def _apply(
     X: Float[Array, "m d"], shift: Float[Array, " d"], scale: Float[Array, " d"], constant: Bool[Array, " d"]
 ) -> Float[Array, "m q"]:

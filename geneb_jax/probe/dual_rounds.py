@@ -23,6 +23,7 @@ from geneb_jax.probe.devices import (
     take,
 )
 from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, picked, placed, updated, zero_state
+from geneb_jax.probe.programs import program
 from geneb_jax.solve.active import ALL_ROWS, Kernel, kernel, solve
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
@@ -47,7 +48,7 @@ def active_rows(n: int, o: int) -> int:
     return min(n, -(-n // (8 * share)) * 8)
 
 
-@partial(jax.jit, static_argnames="split")
+@partial(program, static_argnames="split")
 def _kernels(problem: Problem, split: Split | None = None) -> tuple[Kernel, Array]:
     """Every lane's kernel, and its largest curvature in units of the penalty."""
 
@@ -63,7 +64,7 @@ def _kernels(problem: Problem, split: Split | None = None) -> tuple[Kernel, Arra
     return over_lanes(lanes, split, split and (problem_specs(problem, split),))(problem)
 
 
-@partial(jax.jit, static_argnames=("rows", "mixed", "split"))
+@partial(program, static_argnames=("rows", "mixed", "split"))
 def _round(
     problem: Problem,
     kernels: Kernel,

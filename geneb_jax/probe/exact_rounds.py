@@ -10,6 +10,7 @@ import numpy as np
 from geneb_jax.axes import Array
 from geneb_jax.probe.cost import estimate
 from geneb_jax.probe.lanes import Fitted, Lanes, zero_state
+from geneb_jax.probe.programs import program
 from geneb_jax.solve.newton import solve_exact
 from geneb_jax.solve.newton_cg import Problem, State
 
@@ -17,7 +18,7 @@ SYSTEM_BYTES = 512 * 2**20
 """Most memory for the systems of lanes that are factored side by side; beyond it lanes wait for one another."""
 
 
-@partial(jax.jit, static_argnames=("max_steps", "together"))
+@partial(program, static_argnames=("max_steps", "together"))
 def _solve(problem: Problem, state: State, tolerance: Array, *, max_steps: int, together: int) -> State:
     X, Y = (A if A.ndim == 2 else None for A in (problem.X, problem.Y))
 

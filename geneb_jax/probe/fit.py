@@ -14,6 +14,7 @@ from geneb_jax.probe.batches import Own, Part, solve_own, solve_part
 from geneb_jax.probe.design import build_design, pad, transform_rows
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.problems import Targets
+from geneb_jax.probe.programs import compiler_memory_returned
 from geneb_jax.probe.results import Key, Scoring, check_task, lane_results
 from geneb_jax.probe.score import score_lanes
 from geneb_jax.probe.settle import settled
@@ -81,6 +82,7 @@ def fit_tasks(
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
+        compiler_memory_returned(),
         one_blas_thread(max((task.X_train.shape[1] for task in tasks), default=0)),
     ):
         prepared: list[_Prepared] = []

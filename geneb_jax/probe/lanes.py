@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from geneb_jax.axes import Array, Float, Int, NumpyFloat, NumpyInt
+from geneb_jax.probe.programs import program
 from geneb_jax.solve.newton_cg import Problem, State
 from geneb_jax.status import Status
 
@@ -90,7 +91,7 @@ def take_lanes(problem: Problem, state: State, rows: NumpyInt) -> tuple[Problem,
     return problem._replace(**own), state
 
 
-@jax.jit
+@program
 def picked(tree: T, rows: Int[Array, " r"]) -> T:
     """Some entries of arrays with a leading lane axis, all of them in one program."""
     return jax.tree.map(lambda A: A[rows], tree)

@@ -14,6 +14,7 @@ import numpy as np
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.probe.design import Design, aligned, pad, padded_rows
 from geneb_jax.probe.lanes import Fitted, Lanes
+from geneb_jax.probe.programs import program
 from geneb_jax.probe.select import solve_with
 from geneb_jax.probe.solvers import Solver
 from geneb_jax.probe.spec import LogisticSpec
@@ -194,12 +195,12 @@ def _filled(A: NumpyFloat, count: int) -> NumpyFloat:
     return A if len(A) == count else np.concatenate([A, np.repeat(A[-1:], count - len(A), axis=0)])
 
 
-@partial(jax.jit, static_argnames="times")
+@partial(program, static_argnames="times")
 def _repeated(Z: Float[Array, "p m r"], times: int) -> Float[Array, "l m r"]:
     return jnp.repeat(Z, times, axis=0)
 
 
-@partial(jax.jit, static_argnames=("intercept", "standardize"))
+@partial(program, static_argnames=("intercept", "standardize"))
 def _coordinates(
     rows: Float[Array, "p m d"], real: Bool[Array, "p m"], intercept: bool, standardize: bool
 ) -> tuple[Float[Array, "p m r"], Float[Array, "p d"]]:
@@ -215,7 +216,7 @@ def _coordinates(
     return jax.lax.map(lane, (rows, real))
 
 
-@partial(jax.jit, static_argnames=("intercept", "standardize"))
+@partial(program, static_argnames=("intercept", "standardize"))
 def _to_width(
     rows: Float[Array, "p m d"],
     real: Bool[Array, "p m"],

@@ -33,6 +33,7 @@ from geneb_jax.probe.devices import (
 )
 from geneb_jax.probe.dual_rounds import solve_dual
 from geneb_jax.probe.lanes import Fitted, Lanes, continued, lane_axes, part_of, updated, zero_state
+from geneb_jax.probe.programs import program
 from geneb_jax.probe.threads import is_wide
 from geneb_jax.solve.newton_cg import Problem, State, solve
 from geneb_jax.solve.precondition import (
@@ -56,7 +57,7 @@ LEAST_BUDGET = 12
 """Fewest passes between two preconditioners: the cost of one Newton step."""
 
 
-@jax.jit
+@program
 def _mean_gram(X: Float[Array, "n q"], weights: Float[Array, "p n"]) -> Float[Array, "q q"]:
     """Xᵀ diag(w) X / Σw, one for all lanes.
 
@@ -66,7 +67,7 @@ def _mean_gram(X: Float[Array, "n q"], weights: Float[Array, "p n"]) -> Float[Ar
     return mean_gram(X, weights[first])
 
 
-@partial(jax.jit, static_argnames="split")
+@partial(program, static_argnames="split")
 def _spread_mean_gram(problem: Problem, split: Split) -> Float[Array, "q q"]:
     """The same for lanes of one X on several devices, each of which adds up a part of the rows."""
     first = jnp.argmax(jnp.all(jnp.isfinite(problem.weights), axis=1))
@@ -85,7 +86,7 @@ def _host_mean_gram(lanes: Lanes) -> Float[Array, "q q"]:
         return jax.device_put((G / max(first.sum(), np.finfo(X.dtype).tiny)).astype(X.dtype))
 
 
-@partial(jax.jit, static_argnames=("o", "split"))
+@partial(program, static_argnames=("o", "split"))
 def _first_factors(
     problem: Problem, G: Float[Array, "*p q q"], o: int, split: Split | None = None
 ) -> Float[Array, "p q q"]:
@@ -103,7 +104,7 @@ def _first_factors(
     return jax.vmap(lane)(G, problem.weights, problem.penalty)
 
 
-@partial(jax.jit, static_argnames="o")
+@partial(program, static_argnames="o")
 def _diagonal_factors(problem: Problem, o: int) -> Float[Array, "p q"]:
     """Diagonal stand-ins at W = 0."""
     k = 2 if o == 1 else o
@@ -127,7 +128,7 @@ def small_features(lanes: Lanes) -> bool:
     return bool((ratio <= 1).all())
 
 
-@partial(jax.jit, static_argnames=("per_class", "split"))
+@partial(program, static_argnames=("per_class", "split"))
 def _refresh(
     problem: Problem, G: Float[Array, "*p q q"], state: State, per_class: bool, split: Split | None = None
 ) -> Float[Array, "p *k q q"]:
@@ -150,7 +151,7 @@ def _refresh(
     return jax.vmap(one)(problem.X, G, problem.weights, problem.penalty, state.Z)
 
 
-@partial(jax.jit, static_argnames=("max_steps", "max_inner", "split"))
+@partial(program, static_argnames=("max_steps", "max_inner", "split"))
 def _round(
     problem: Problem,
     factor: Float[Array, "p *k q"],

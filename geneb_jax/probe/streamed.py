@@ -20,6 +20,7 @@ from geneb_jax.probe.design import Design
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.memory import Plan, Shape, own_rows_bytes, plan, scoring_rows
 from geneb_jax.probe.problems import Targets, solve_own_rows
+from geneb_jax.probe.programs import compiler_memory_returned, program
 from geneb_jax.probe.regime import draw_many
 from geneb_jax.probe.results import Key, Scoring, Solved, check_task, lane_results, solved_from
 from geneb_jax.probe.score import score_lanes
@@ -70,7 +71,11 @@ def fit_task_streamed(
     y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
     if not lanes:
         return []
-    with np.errstate(over="ignore", invalid="ignore"), jax.enable_x64(dtype == "float64"):
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        jax.enable_x64(dtype == "float64"),
+        compiler_memory_returned(),
+    ):
         task = _Task(train, y_train, test, y_test, dtype, memory_budget, progress)
         if task.trouble is not None:
             return [empty_result(lane, task.trouble, y_train, y_test) for lane in lanes]
@@ -257,7 +262,7 @@ class _Task:
         return Scoring(self.classes, labels, predicted, confusion, tied, finite)
 
 
-@jax.jit
+@program
 def _with_last(raw: jax.Array, real: jax.Array, coordinates: Coordinates) -> jax.Array:
     """Rows in solver coordinates with their last column."""
     last = jnp.where(real, coordinates.last, 0)[:, None]

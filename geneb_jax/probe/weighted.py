@@ -28,6 +28,7 @@ import numpy as np
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficients
+from geneb_jax.probe.programs import compiler_memory_returned, program
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
 from geneb_jax.probe.threads import one_blas_thread
@@ -176,6 +177,7 @@ def fit_lanes(X: NumpyFloat, lanes: Sequence[WeightedLane], *, dtype: Dtype = "f
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),
+        compiler_memory_returned(),
         one_blas_thread(d),
     ):
         for same in _groups(ready, lambda item: (item.lane.spec.fit_intercept, item.lane.spec.standardize)):
@@ -326,7 +328,7 @@ def _span_coordinates(rows: NumpyFloat, intercept: bool, standardize: bool, dtyp
     return _Coordinates(X, penalty, back, "float64", bool(np.isfinite(own_scale).all()))
 
 
-@partial(jax.jit, static_argnames=("intercept", "standardize"))
+@partial(program, static_argnames=("intercept", "standardize"))
 def _span_features(
     raw: Float[Array, "m d"], real: Bool[Array, " m"], intercept: bool, standardize: bool
 ) -> tuple[Float[Array, "m q"], OwnRows]:

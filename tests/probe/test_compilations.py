@@ -65,6 +65,15 @@ def test_lanes_that_need_more_rounds_compile_them_once() -> None:
     assert seen == []
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_first_fit_compiles_few_programs(k: int) -> None:
+    """On a width of its own: one program for each part of the work, and none for single operations between them."""
+    task = make_task(76, k, d=26)
+    with compilations() as seen:
+        fit_task(*task, [*lanes(), *few_shot(SPECS[0])])
+    assert 0 < len(seen) <= 11
+
+
 def test_the_counter_counts() -> None:
     with compilations() as seen:
         jax.jit(lambda x: x * 2 + 1)(np.ones(3, np.float32))
