@@ -17,5 +17,8 @@ def is_wide(d: int) -> bool:
 
 def one_blas_thread(d: int = 0) -> AbstractContextManager[object]:
     """Hold BLAS and LAPACK to one thread inside the block, unless its matrices of d features are wide."""
+    # the LAPACK of JAX's programs, which JAX loads with the first of them; what is loaded later has no limit, and spins
+    import scipy.linalg  # noqa: F401
+
     limits: AbstractContextManager[object] = nullcontext() if is_wide(d) else threadpool_limits(1, "blas")
     return limits
