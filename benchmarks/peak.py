@@ -14,13 +14,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.machine import ROOT
-from benchmarks.record import Memory
-from benchmarks.workloads import Problem
 from geneb_jax.probe import Lane
+
+if TYPE_CHECKING:  # encoders, suites and pydantic would count as ours
+    from benchmarks.record import Memory
+    from benchmarks.workloads import Problem
 
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 MEGABYTES = 300 * 10**6
@@ -29,6 +32,8 @@ MEGABYTES = 300 * 10**6
 def peak_memory(problem: Problem, lanes: Sequence[Lane]) -> Memory:
     """Fit the lanes in a fresh process, and again in a second one that need not compile: their largest resident sizes,
     as the operating system has them."""
+    from benchmarks.record import Memory
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for array in ARRAYS:

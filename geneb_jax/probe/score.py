@@ -11,6 +11,7 @@ import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyInt
 from geneb_jax.metric.confusion import Scores, scores
+from geneb_jax.probe.programs import program
 from geneb_kernels.confusion import confusion_counts
 from geneb_kernels.precision import HIGHEST
 
@@ -72,9 +73,9 @@ def score_lanes(
 def table_scores(confusion: NumpyInt) -> Scores:
     """MCC, accuracy and macro-F1 of each table (p, k, k), on device in float64: exact tables give exact scores."""
     with jax.enable_x64(True):
-        return _float64_scores(jnp.asarray(confusion))
+        return _float64_scores(jax.device_put(confusion))
 
 
-@jax.jit
+@program
 def _float64_scores(confusion: Int[Array, "p k k"]) -> Scores:
     return scores(confusion.astype(jnp.float64))
