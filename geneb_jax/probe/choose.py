@@ -26,7 +26,7 @@ from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.problems import Targets, solve_own_rows
 from geneb_jax.probe.programs import compiler_memory_returned, program
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
-from geneb_jax.probe.score import score_lanes, table_scores
+from geneb_jax.probe.score import score_rows, table_scores
 from geneb_jax.probe.spec import HeldOutC, LogisticSpec
 from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
@@ -173,6 +173,6 @@ def _own_scores(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array, c
     """Confusion counts (p, k, k) of lanes W (p, q, o), each on rows X (p, m, q) of its own."""
 
     def one(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array) -> jax.Array:
-        return score_lanes(X, W[None], truth, keep, columns, k).confusion[0]
+        return score_rows(X, W[None], truth, keep, columns, k).confusion[0]
 
     return jax.vmap(one)(X, W, truth, keep)

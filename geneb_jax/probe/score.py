@@ -31,8 +31,20 @@ class Scored(NamedTuple):
     finite: Bool[Array, ""]
 
 
-@partial(jax.jit, static_argnames="num_labels")
+@partial(program, static_argnames="num_labels")
 def score_lanes(
+    X: Float[Array, "m q"],
+    W: Float[Array, "p q o"],
+    truth: Int[Array, " m"],
+    keep: Bool[Array, " m"],
+    label_of_column: Int[Array, " k"],
+    num_labels: int,
+) -> Scored:
+    """`score_rows` as a program of its own."""
+    return score_rows(X, W, truth, keep, label_of_column, num_labels)
+
+
+def score_rows(
     X: Float[Array, "m q"],
     W: Float[Array, "p q o"],
     truth: Int[Array, " m"],
