@@ -10,10 +10,13 @@ from functools import partial
 
 import jax
 
-TESTED = (0, 11)
-"""First version of JAX whose compiler has not been measured: from there on it chooses for itself."""
+UNMEASURED = (0, 11)
+"""First version of JAX whose compiler has not been measured: from there on it chooses for itself. An option that a
+version does not know would fail every fit."""
 
-OPTIONS: dict[str, bool | int | str] = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < TESTED else {}
+OPTIONS: dict[str, bool | int | str] = (
+    {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < UNMEASURED else {}
+)
 """XLA on CPU writes loops through MLIR by default. For a round of Newton-CG that takes 2.8 s and 146 MB, and its older
 emitter 1.5 s and 33 MB, for the same numbers at the same speed."""
 
