@@ -24,11 +24,10 @@ from geneb_jax.probe.blocks import Rows, select
 from geneb_jax.probe.design import Design, pad, padded_rows
 from geneb_jax.probe.lane import Lane, LaneResult
 from geneb_jax.probe.problems import Targets, solve_own_rows
-from geneb_jax.probe.programs import compiler_memory_returned, program
+from geneb_jax.probe.programs import fitting, program
 from geneb_jax.probe.regime import Regime, draw_rows, split_rows
 from geneb_jax.probe.score import score_rows, table_scores
 from geneb_jax.probe.spec import HeldOutC, LogisticSpec
-from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
 FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane[Any]]], list[LaneResult]]
@@ -127,7 +126,7 @@ def _score_draws(
     each = 8 * X.shape[1] * (2 * fit + held)
     size = min(len(splits), max(8, 1 << (BATCH_BYTES // each).bit_length() >> 1))
     found: list[list[float]] = []
-    with np.errstate(over="ignore"), jax.enable_x64(True), compiler_memory_returned(), one_blas_thread():
+    with fitting("float64"):
         for start in range(0, len(splits), size):
             part = list(splits[start : start + size])
             real = len(part)

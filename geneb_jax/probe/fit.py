@@ -14,13 +14,12 @@ from geneb_jax.probe.batches import Own, Part, solve_own, solve_part
 from geneb_jax.probe.design import build_design, pad, transform_rows
 from geneb_jax.probe.lane import Lane, LaneResult, empty_result
 from geneb_jax.probe.problems import Targets
-from geneb_jax.probe.programs import compiler_memory_returned
+from geneb_jax.probe.programs import fitting
 from geneb_jax.probe.results import Key, Scoring, check_task, lane_results
 from geneb_jax.probe.score import score_lanes
 from geneb_jax.probe.settle import settled
 from geneb_jax.probe.solvers import SolverChoice, check_solver
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.status import Status
 
 
@@ -79,12 +78,7 @@ def fit_tasks(
         check_task(np.shape(task.X_train), task.y_train, np.shape(task.X_test), task.y_test)
     tasks = [t._replace(y_train=np.asarray(t.y_train, np.int64), y_test=np.asarray(t.y_test, np.int64)) for t in tasks]
     results: list[dict[int, LaneResult]] = [{} for _ in tasks]
-    with (
-        np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
-        jax.enable_x64(dtype == "float64"),
-        compiler_memory_returned(),
-        one_blas_thread(max((task.X_train.shape[1] for task in tasks), default=0)),
-    ):
+    with fitting(dtype, max((task.X_train.shape[1] for task in tasks), default=0)):
         prepared: list[_Prepared] = []
         own: list[Own] = []
         for i, (task, asked) in enumerate(zip(tasks, lanes, strict=True)):

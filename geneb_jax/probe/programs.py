@@ -1,4 +1,4 @@
-"""How the fits' programs are compiled, and what becomes of the memory that the compiler took."""
+"""How the fits' programs are compiled and under which settings they run, and what becomes of the compiler's memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import jax
+import numpy as np
+
+from geneb_jax.probe.spec import Dtype
+from geneb_jax.probe.threads import one_blas_thread
 
 UNMEASURED = (0, 11)
 """First version of JAX whose compiler has not been measured: from there on it chooses for itself. An option that a
@@ -43,3 +47,15 @@ def compiler_memory_returned() -> Iterator[None]:
         yield
     finally:
         jax.monitoring.unregister_event_duration_listener(give_back)
+
+
+@contextmanager
+def fitting(dtype: Dtype, d: int = 0) -> Iterator[None]:
+    """What fits on d features that are whole in memory run under."""
+    with (
+        np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
+        jax.enable_x64(dtype == "float64"),
+        compiler_memory_returned(),
+        one_blas_thread(d),
+    ):
+        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -29,19 +28,6 @@ class Scored(NamedTuple):
     confusion: Int[Array, "p k k"]
     tied: Bool[Array, "p m"]
     finite: Bool[Array, ""]
-
-
-@partial(program, static_argnames="num_labels")
-def score_lanes(
-    X: Float[Array, "m q"],
-    W: Float[Array, "p q o"],
-    truth: Int[Array, " m"],
-    keep: Bool[Array, " m"],
-    label_of_column: Int[Array, " k"],
-    num_labels: int,
-) -> Scored:
-    """`score_rows` as a program of its own."""
-    return score_rows(X, W, truth, keep, label_of_column, num_labels)
 
 
 def score_rows(
@@ -80,6 +66,10 @@ def score_rows(
     confusion = jax.vmap(lambda row: confusion_counts(truth, row, keep, num_labels))(label)
     finite = jnp.all(jnp.isfinite(row_norm[:, 0]) | ~keep)
     return Scored(predicted, confusion, (tie & keep[:, None]).T, finite)
+
+
+score_lanes = program(score_rows, static_argnames="num_labels")
+"""`score_rows` as a program of its own, for the host."""
 
 
 def table_scores(confusion: NumpyInt) -> Scores:

@@ -28,10 +28,9 @@ import numpy as np
 from geneb_jax.axes import Array, Bool, Float, NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
 from geneb_jax.probe.design import build_design, pad, padded_rows, raw_coefficients
-from geneb_jax.probe.programs import compiler_memory_returned, program
+from geneb_jax.probe.programs import fitting, program
 from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.threads import one_blas_thread
 from geneb_jax.solve.span import OwnRows, from_span, own_rows, span
 from geneb_jax.status import Status
 
@@ -174,12 +173,7 @@ def fit_lanes(X: NumpyFloat, lanes: Sequence[WeightedLane], *, dtype: Dtype = "f
             ready.append(item)
         else:
             results[place] = _empty(d, lane.k, Status.ONE_CLASS_TRAIN if finite else Status.BAD_EMBEDDING)
-    with (
-        np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
-        jax.enable_x64(dtype == "float64"),
-        compiler_memory_returned(),
-        one_blas_thread(d),
-    ):
+    with fitting(dtype, d):
         for same in _groups(ready, lambda item: (item.lane.spec.fit_intercept, item.lane.spec.standardize)):
             results.update(_fit_coordinates(X, same, dtype))
     return [results[place] for place in range(len(lanes))]

@@ -174,7 +174,7 @@ def _batches(pieces: Sequence[Bytes]) -> Iterator[list[Bytes]]:
         if size:
             batch.append(rest)
             room -= size
-        if len(batch) == _MOST_BUFFERS:
+        if not room or len(batch) == _MOST_BUFFERS:
             yield batch
             batch, room = [], _PIECE
     if batch:

@@ -131,6 +131,7 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["JAX_PLATFORMS"] = "cpu"
     import tests.conftest  # noqa: F401  the check of array types and the quick compilation, as in every test
 
     os.environ["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={NUM_DEVICES}"

@@ -77,7 +77,7 @@ class Written:
 
 
 def load_network(
-    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting = None
+    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting
 ) -> Network:
     """The model of a folder under a family's rule, on the CPU; untrained where a seed is given. Raises EncoderError."""
     from geneb_jax.encoder import hf_model

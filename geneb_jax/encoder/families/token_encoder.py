@@ -316,9 +316,7 @@ class TokenEncoder:
         asked = {**values, "layer": layer, "pooling": None if pooling == preset.pooling else pooling}
         if values["dtype"] in (preset.dtype, preset.cuda_dtype):
             asked["dtype"] = None  # asked for, and what it would have been
-        # left out where they are not asked for, as in stores from before these options
-        seed, compiled = values.get("random_weights"), values.get("compile")
-        unusual = {**({} if seed is None else {"untrained_seed": seed}), **({"compile": True} if compiled else {})}
+        unusual = {"untrained_seed": values.get("random_weights"), "compile": values.get("compile") or None}
         return View(
             index,
             pooling,
@@ -341,7 +339,8 @@ class TokenEncoder:
                     "padding_side": self._side if seeds_batch else None,
                     "batch_rows": self._rows,
                     "random_weights": self._network.random_weights or None,
-                    **unusual,
+                    # left out where they are not asked for, as in stores from before these options
+                    **{name: value for name, value in unusual.items() if value is not None},
                 },
                 libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
             ),
