@@ -3,27 +3,30 @@
 What varies is named by `Source`:
 
 - ``rows``: the test rows. Rows (or groups of rows) of a task are drawn with replacement, the same resample for all
-  series, regimes and draws of the task, so that any two of them are paired.
-- ``draws``: the few-shot draws. Draws of a task are drawn with replacement, the same ones for all series; their
-  weights are spread by √(D/(D-1)), which makes the variance of a mean of D draws unbiased (D is five in GENEB).
-- ``both``: rows and draws at once, independently of each other.
+  series, regimes and draws of the task, so that any two of them are paired. The draws at hand are held fixed.
+- ``draws``: the few-shot draws, the same ones for all series and, by their seed, for all tasks. The test rows are held
+  fixed. Where there is a single draw nothing varies.
+- ``both``: rows and draws at once; where there is a single draw, the rows alone. How the two add up without counting
+  row noise twice is in `geneb_jax.stats.draws`.
 
-Tasks are resampled independently of one another. "Would other tasks rank the encoders so?" is another question, asked
-by `task_resampled`.
+Rows of different tasks are resampled independently. Tasks are held fixed; "would other tasks rank the encoders so?" is
+another question, asked by `task_resampled`.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Self
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.stats.aggregate import Metric
 from geneb_jax.stats.counts import Layout, columns, scores
+from geneb_jax.stats.draws import Deviations, noise, without_noise
 from geneb_jax.stats.samples import TaskSample, Unit
 from geneb_kernels.resample import resample_weights, resampled_sums
 
@@ -32,9 +35,11 @@ SOURCES: Final[tuple[Source, ...]] = ("rows", "draws", "both")
 
 RESAMPLES: Final = 10_000
 
-_ROWS, _DRAWS, _TASKS = 0, 1, 2
+_ROWS, _TASKS = 0, 2
 """Last part of a key: what is resampled."""
 
+FEWEST: Final = 1_000
+"""Resamples of single draws that are kept at least, where hundreds of draws are many numbers."""
 
 BLOCK_NUMBERS: Final = 8_000_000
 """Scores of resamples that are held at a time: hundreds of draws are scored some units at a time."""
@@ -42,72 +47,123 @@ BLOCK_NUMBERS: Final = 8_000_000
 
 @dataclass(frozen=True)
 class Influence:
-    """What influence values U of n items add up to: Σ U²/n² (U,), an estimate of the variance, and Σ U³/n³.
+    """What influence values U of n rows add up to: Σ U²/n² (U,), an estimate of the variance, and Σ U³/n³.
 
-    Both add up over independent samples.
+    `single` is the part of the first that comes from what each draw makes of the rows by itself, and that new draws
+    would bring again (the `noise` of `geneb_jax.stats.draws`). All add up over samples of different rows.
     """
 
     squares: NumpyFloat
     cubes: NumpyFloat
+    single: NumpyFloat
+
+    @classmethod
+    def of(cls, items: Sequence[NumpyFloat]) -> Influence:
+        """From U/n (n, K) of every unit's draws."""
+        means = [own.mean(axis=1) for own in items]
+        return cls(
+            np.array([(own**2).sum() for own in means]),
+            np.array([(own**3).sum() for own in means]),
+            np.array([own.var(axis=1).sum() / max(own.shape[1] - 1, 1) for own in items]),
+        )
 
     def __add__(self, other: Self) -> Influence:
-        return Influence(self.squares + other.squares, self.cubes + other.cubes)
+        return Influence(self.squares + other.squares, self.cubes + other.cubes, self.single + other.single)
 
     def __mul__(self, share: float) -> Influence:
-        return Influence(share**2 * self.squares, share**3 * self.cubes)
+        return Influence(share**2 * self.squares, share**3 * self.cubes, share**2 * self.single)
 
     def __getitem__(self, units: int | NumpyInt) -> Influence:
-        return Influence(self.squares[units], self.cubes[units])
+        return Influence(self.squares[units], self.cubes[units], self.single[units])
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Scores of U units: estimates (U,), bootstrap values (b, U), and the influence of the rows and of the draws.
+    """Scores of U units: estimates (U,), and what their resamples are made of.
 
-    `degenerate` (U,) is the share of values with a score of 0 by convention, in the worst of what was added up.
-    Distributions of independent samples add up, and units are taken out with an index.
+    `by_rows` (b, U) are resamples in which the test rows vary, `rows` the influence of the rows, `draws` the deviations
+    of the draws, which count where `source` has them; `seed` is that of the resamples. `degenerate` (U,) is the share
+    of resamples with a score of 0 by convention, in the worst of what was added up. Distributions of samples with
+    different rows add up, and units are taken out with an index.
     """
 
     estimate: NumpyFloat
-    values: NumpyFloat
+    by_rows: NumpyFloat
     rows: Influence
-    draws: Influence
+    draws: Deviations
     source: Source
+    seed: int
     degenerate: NumpyFloat
+
+    @cached_property
+    def values(self) -> NumpyFloat:
+        """Joint resamples (b, U): quantiles are ends of intervals, also of differences and of other functions.
+
+        With few draws they are spread wider than the standard errors, as Student's t is; `se` and `covariance` are
+        those of the estimates.
+        """
+        if self.source == "rows":
+            return self.by_rows
+        return np.asarray(self.by_rows + self.draws.resampled(self.seed, len(self.by_rows)))
+
+    @property
+    def se(self) -> NumpyFloat:
+        """Standard errors (U,) of the estimates."""
+        return np.asarray(np.sqrt(self._variances()[1]))
+
+    @property
+    def covariance(self) -> NumpyFloat:
+        """Covariance (U, U) of the estimates."""
+        rows = np.atleast_2d(np.cov(self.by_rows, rowvar=False))
+        return rows if self.source == "rows" else rows + self.draws.covariance
+
+    def _variances(self) -> tuple[NumpyFloat, NumpyFloat]:
+        """Of the rows (U,), and of everything that varies (U,)."""
+        rows = self.by_rows.var(axis=0, ddof=1)
+        return rows, rows if self.source == "rows" else rows + self.draws.variance
 
     @property
     def acceleration(self) -> NumpyFloat:
-        """BCa's a (U,), the multi-sample acceleration Σ U³/n³ / (6 (Σ U²/n²)^1.5); 0 where nothing varies."""
-        both = {"rows": self.rows, "draws": self.draws, "both": self.rows + self.draws}[self.source]
-        return acceleration(both.squares, both.cubes)
+        """BCa's a (U,), the multi-sample acceleration Σ U³/n³ / (6 (Σ U²/n²)^1.5); 0 where no row varies.
+
+        Draws count as symmetric: their skewness cannot be told from five.
+        """
+        own = acceleration(self.rows.squares, self.rows.cubes)
+        if self.source == "rows":
+            return own
+        rows, total = self._variances()
+        return np.asarray(own * np.where(total > 0, rows / np.where(total > 0, total, 1), 0) ** 1.5)
 
     def __add__(self, other: Self) -> Distribution:
         return Distribution(
             self.estimate + other.estimate,
-            self.values + other.values,
+            self.by_rows + other.by_rows,
             self.rows + other.rows,
             self.draws + other.draws,
             self.source,
+            self.seed,
             np.maximum(self.degenerate, other.degenerate),
         )
 
     def __mul__(self, share: float) -> Distribution:
         return Distribution(
             share * self.estimate,
-            share * self.values,
+            share * self.by_rows,
             self.rows * share,
             self.draws * share,
             self.source,
+            self.seed,
             self.degenerate,
         )
 
     def __getitem__(self, units: int | NumpyInt) -> Distribution:
         return Distribution(
             self.estimate[units],
-            self.values[:, units],
+            self.by_rows[:, units],
             self.rows[units],
             self.draws[units],
             self.source,
+            self.seed,
             self.degenerate[units],
         )
 
@@ -136,24 +192,40 @@ def task_distribution(
     influence: whether that of the rows is wanted, which BCa and variances use; else it is 0.
     """
     most = max(1, BLOCK_NUMBERS // resamples)
+    kept = max(FEWEST, BLOCK_NUMBERS // len(sample.predicted)) if source == "both" else 0
     parts = [
-        _distribution(sample.only(units), metric, source, resamples, seed, influence)
+        _part(sample.only(units), metric, source, resamples, seed, kept, influence)
         for units in _blocks(sample.units, most)
     ]
-    if len(parts) == 1:
-        return parts[0]
-
-    def joined(*columns: NumpyFloat) -> NumpyFloat:
-        return np.concatenate(columns, axis=-1)
-
+    plain = [lanes for part in parts for lanes in part.plain]
+    estimate = np.array([lanes.mean() for lanes in plain])
+    by_rows = np.broadcast_to(estimate, (resamples, len(plain)))
+    seeds = [unit.seeds for unit in sample.units]
+    if source != "draws":
+        by_rows = np.concatenate([part.by_rows for part in parts], axis=1)
+    if source == "both":
+        lanes = [drawn for part in parts for drawn in part.drawn]
+        for places in _varying(sample.units):
+            hidden = noise([lanes[i] for i in places], [seeds[i] for i in places])
+            by_rows[:, places] = without_noise(by_rows[:, places], estimate[places], hidden)
     return Distribution(
-        joined(*(part.estimate for part in parts)),
-        joined(*(part.values for part in parts)),
-        Influence(joined(*(p.rows.squares for p in parts)), joined(*(p.rows.cubes for p in parts))),
-        Influence(joined(*(p.draws.squares for p in parts)), joined(*(p.draws.cubes for p in parts))),
+        estimate,
+        by_rows,
+        Influence(*(np.concatenate([getattr(part.rows, own.name) for part in parts]) for own in fields(Influence))),
+        Deviations.of(plain, seeds),
         source,
-        joined(*(part.degenerate for part in parts)),
+        seed,
+        np.concatenate([part.degenerate for part in parts]),
     )
+
+
+def _varying(units: Sequence[Unit]) -> list[NumpyInt]:
+    """The places of units with several draws, regime by regime."""
+    found: dict[str, list[int]] = {}
+    for place, unit in enumerate(units):
+        if len(unit.draws) > 1:
+            found.setdefault(unit.regime, []).append(place)
+    return [np.array(places) for places in found.values()]
 
 
 def _blocks(units: Sequence[Unit], most: int) -> Iterator[tuple[Unit, ...]]:
@@ -169,34 +241,33 @@ def _blocks(units: Sequence[Unit], most: int) -> Iterator[tuple[Unit, ...]]:
     yield tuple(block)
 
 
-def _distribution(
-    sample: TaskSample, metric: Metric, source: Source, resamples: int, seed: int, influence: bool
-) -> Distribution:
+class _Part(NamedTuple):
+    """Of some units: scores (K,) of their draws, resamples (b, U) of the means and (b', K) of the draws, the influence
+    of the rows, and the share of degenerate resamples (U,)."""
+
+    plain: list[NumpyFloat]
+    by_rows: NumpyFloat
+    drawn: list[NumpyFloat]
+    rows: Influence
+    degenerate: NumpyFloat
+
+
+def _part(
+    sample: TaskSample, metric: Metric, source: Source, resamples: int, seed: int, kept: int, influence: bool
+) -> _Part:
     by_row, layout = _columns(sample, metric)
     estimate, plain = scores(by_row.sum(axis=0, keepdims=True, dtype=np.float64), layout, metric)
     draws = [np.asarray(unit.draws) for unit in sample.units]
-    means = np.array([estimate[0, places].mean() for places in draws])
     items = by_row if sample.groups is None else _summed(by_row, sample)
     by_item = _influence(items, layout, metric) / len(items) if influence else np.zeros((1, estimate.size))
     lanes, degenerate = estimate, plain
     if source != "draws":
         lanes, degenerate = scores(resampled_sums(task_key(seed, sample.task, _ROWS), items, resamples), layout, metric)
-    values = np.empty((resamples, len(draws)))
-    shares: dict[int, NumpyFloat] = {}
-    for i, places in enumerate(draws):
-        D = len(places)
-        if source == "rows" or D == 1:
-            values[:, i] = lanes[:, places].mean(axis=1)
-            continue
-        if D not in shares:
-            shares[D] = _draw_shares(task_key(seed, sample.task, _DRAWS), resamples, D)
-        values[:, i] = (lanes[:, places] * shares[D]).sum(axis=1)
-    return Distribution(
-        means,
-        values,
-        _sums([by_item[:, places].mean(axis=1) for places in draws]),
-        _sums([_draw_influence(estimate[0, places]) for places in draws]),
-        source,
+    return _Part(
+        [estimate[0, places] for places in draws],
+        np.stack([lanes[:, places].mean(axis=1) for places in draws], axis=1),
+        [lanes[: kept if len(places) > 1 else 0, places] for places in draws],
+        Influence.of([by_item[:, places] for places in draws]),
         np.array([degenerate[:, places].mean() for places in draws]),
     )
 
@@ -207,17 +278,6 @@ def _columns(sample: TaskSample, metric: Metric) -> tuple[NumpyFloat, Layout]:
     if sample.counted is not None:
         by_row *= sample.counted[:, None]
     return by_row, layout
-
-
-def _sums(by_unit: Sequence[NumpyFloat]) -> Influence:
-    """From U/n of every unit's items."""
-    return Influence(np.array([(own**2).sum() for own in by_unit]), np.array([(own**3).sum() for own in by_unit]))
-
-
-def _draw_influence(lanes: NumpyFloat) -> NumpyFloat:
-    """U/n of D draws with scores (D,), spread as their resamples are; nothing varies with one draw."""
-    D = len(lanes)
-    return np.asarray((lanes - lanes.mean()) / np.sqrt(D * max(1, D - 1)))
 
 
 def draw_scores(sample: TaskSample, metric: Metric) -> list[NumpyFloat]:
@@ -251,14 +311,6 @@ def _influence(items: NumpyFloat, layout: Layout, metric: Metric) -> NumpyFloat:
     centre = (counts[:, None] * without).sum(axis=0) / len(items)
     values: NumpyFloat = ((len(items) - 1) * (centre - without))[np.ravel(of)]
     return values
-
-
-def _draw_shares(key: tuple[int, ...], resamples: int, D: int) -> NumpyFloat:
-    """Weights (b, D) of D draws in their mean, one row per resample."""
-    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key, spawn_key=(D,))))
-    weights = resample_weights(generator, resamples, D).astype(np.float64)
-    shares: NumpyFloat = (1 + (weights - 1) * np.sqrt(D / (D - 1))) / D
-    return shares
 
 
 def task_resampled(

@@ -182,7 +182,7 @@ def _ranks(rivals: _Rivals, level: float) -> list[Rank]:
 
 def _detectable(rivals: _Rivals, num_rows: int, level: float) -> Detectable:
     """Two standard errors and a bit: (z of the level + z of the power) · SE of a paired difference."""
-    covariance = np.atleast_2d(np.cov(rivals.scores.values, rowvar=False))
+    covariance = rivals.scores.covariance
     i, j = np.triu_indices(len(covariance), 1)
     variance = np.diag(covariance)[i] + np.diag(covariance)[j] - 2 * covariance[i, j]
     se = float(np.median(np.sqrt(np.maximum(variance, 0))))

@@ -26,8 +26,8 @@ class Point:
 
     `num_draws` draws are averaged, the fewest of any task. `sd_draw` is the standard deviation of the score of a single
     draw, `se_draws` = sd_draw/√num_draws what draws add to the standard error of the mean; both None for a single fit.
-    `se_rows` is what the test rows add. `usual_share` is the part of the draws in the variance of a mean over GENEB's
-    five draws.
+    `se_rows` is what the test rows add while these draws are held fixed. `usual_share` is the part of the variance of a
+    mean over GENEB's five draws that more draws would take away.
     """
 
     score: Score
@@ -100,11 +100,12 @@ def learning_curves(
 
 def _point(spread: Spread, shots: int | None, score: Score) -> Point:
     D, found = spread.part.num_draws, spread.part.distribution
-    by_draws, by_rows = float(found.draws.squares), float(found.rows.squares)
+    by_draws, by_rows = float(found.draws.variance), float(found.rows.squares)
     if D == 1:
         return Point(score, shots, D, None, None, math.sqrt(by_rows), None)
     usual = D * by_draws / USUAL_DRAWS
-    share = usual / (usual + by_rows) if usual + by_rows else None
+    shared = max(by_rows - float(found.rows.single), 0.0)
+    share = usual / (usual + shared) if usual + shared else None
     return Point(score, shots, D, math.sqrt(D * by_draws), math.sqrt(by_draws), math.sqrt(by_rows), share)
 
 

@@ -24,11 +24,19 @@ def shots_of(regime: str) -> int | None:
 
 @dataclass(frozen=True)
 class Unit:
-    """One series in one regime: what has a score. `draws` are places in its task's predictions, one per draw."""
+    """One series in one regime: what has a score. `draws` are places in its task's predictions, one per draw.
+
+    `seeds` are those of the draws, the same for the same draw of any task and series; by default 0, 1, 2, …
+    """
 
     series: Series
     regime: str
     draws: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            object.__setattr__(self, "seeds", tuple(range(len(self.draws))))
 
     @property
     def name(self) -> tuple[Series, str]:
@@ -184,7 +192,13 @@ def _sample(
     used = sorted({place for draws in members.values() for place in draws.values()})
     place = {old: new for new, old in enumerate(used)}
     units = tuple(
-        Unit(series, regime, tuple(place[i] for i in draws.values())) for (series, regime), draws in members.items()
+        Unit(
+            series,
+            regime,
+            tuple(place[i] for i in draws.values()),
+            tuple(int(str(seed)) if seed is not None else 0 for seed in draws),
+        )
+        for (series, regime), draws in members.items()
     )
     chosen = np.stack([predicted[i] for i in used])
     return TaskSample(

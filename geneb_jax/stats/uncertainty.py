@@ -94,7 +94,7 @@ class Spread:
         )  # fmt: skip
         return Score(
             self.scope, self.name, self.series, self.regime, metric, float(found.estimate), float(low), float(high),
-            float(found.values.std(ddof=1)), self.num_tasks, self.part.num_rows,
+            float(found.se), self.num_tasks, self.part.num_rows,
             tuple(mark for mark in MARKS if mark in self.part.marks),
         )  # fmt: skip
 

@@ -142,18 +142,6 @@ def test_rows_of_a_group_are_drawn_together() -> None:
     assert groups.acceleration == pytest.approx(plain.acceleration, rel=1e-6)
 
 
-def test_draws_vary_as_a_mean_of_draws_does() -> None:
-    """The variance is the unbiased one of a mean of D, and adds to that of the rows."""
-    base = task(300, lanes=5, accuracies=(0.55, 0.65, 0.75, 0.85, 0.95))
-    sample = TaskSample("t", "c", 2, base.truth, base.predicted, (Unit(series("a"), "10shot", (0, 1, 2, 3, 4)),))
-    by = {s: task_distribution(sample, "mcc", source=s, resamples=20_000) for s in ("rows", "draws", "both")}  # type: ignore[arg-type]
-    own = [matthews_corrcoef(sample.truth, p) for p in sample.predicted]
-    assert by["draws"].estimate[0] == pytest.approx(np.mean(own))
-    assert by["draws"].values.var() == pytest.approx(np.var(own, ddof=1) / 5, rel=0.04)
-    # and a little more, since which draws weigh decides which rows matter
-    assert by["both"].values.var() == pytest.approx(by["rows"].values.var() + by["draws"].values.var(), rel=0.1)
-
-
 def test_degenerate_resamples_are_marked_and_counted() -> None:
     truth = np.array([1] + [0] * 29)
     sample = TaskSample("t", "c", 2, truth, np.stack([truth, np.zeros(30, int)]),

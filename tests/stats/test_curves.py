@@ -72,12 +72,19 @@ def test_points_are_the_usual_intervals_and_their_variance_is_split() -> None:
     assert one.se_draws == pytest.approx(np.std(own, ddof=1) / np.sqrt(DRAWS))
     # rows alone were drawn anew, so the bootstrap's standard error is theirs
     assert one.se_rows == pytest.approx(one.score.se, rel=0.1)
-    assert one.usual_share == pytest.approx(one.sd_draw**2 / 5 / (one.sd_draw**2 / 5 + one.se_rows**2))
-    # independent tasks: variances add with the squares of their weights
+    # of the rows' part, what every draw makes of them by itself goes away with more draws
+    assert one.sd_draw**2 / 5 / (one.sd_draw**2 / 5 + one.se_rows**2) < one.usual_share < 1
+    # tasks have different rows, so their variances add with the squares of their weights; they share the draws' seeds
     weights = {"t": 0.25, "u": 0.25, "v": 0.5}
-    for part in ("se_rows", "sd_draw"):
-        expected = sum((weights[name] * getattr(points[name, "e0", 1], part)) ** 2 for name in weights)
-        assert getattr(points["macro", "e0", 1], part) ** 2 == pytest.approx(expected)
+    expected = sum((weights[name] * points[name, "e0", 1].se_rows) ** 2 for name in weights)
+    assert points["macro", "e0", 1].se_rows ** 2 == pytest.approx(expected)
+    by_seed = np.zeros(DRAWS)
+    for sample in SAMPLES:
+        places = next(unit.draws for unit in sample.units if unit.name == (series("e0"), "1shot"))
+        by_seed += weights[sample.task] * np.array(
+            [matthews_corrcoef(sample.truth, sample.predicted[place]) for place in places]
+        )
+    assert points["macro", "e0", 1].sd_draw == pytest.approx(np.std(by_seed, ddof=1))
     assert (points["macro", "e0", None].sd_draw, points["macro", "e0", None].usual_share) == (None, None)
 
 
