@@ -33,7 +33,8 @@ def command(
     """Compare all encoders and probes in RUN… with each other, paired on the same test rows.
 
     Shows ranks with their intervals, who cannot be told from the best, and the smallest difference that each task can
-    show. p-values are adjusted over all pairs of a ranking: Holm against any false claim, BH for the share of them.
+    show. p-values are adjusted over all pairs of a ranking: max-T and Holm against any false claim, BH for the share of
+    them. docs/uncertainty.md explains each.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.report.gain import print_gains
@@ -52,8 +53,11 @@ def command(
         found = compare(samples, done=tick, **settings)
     gains = gains_over_floor(found, floor_digests(opened))
     if as_json:
-        parts = {name: [asdict(row) for row in getattr(found, name)] for name in ("differences", "ranks", "detectable")}
-        for name in ("differences", "ranks"):
+        parts = {
+            name: [asdict(row) for row in getattr(found, name)]
+            for name in ("differences", "ranks", "rankings", "detectable")
+        }
+        for name in ("differences", "ranks", "rankings"):
             parts[name] = [row for row in parts[name] if row["scope"] in wanted]
         parts["gains"] = [asdict(row) for row in gains if row.scope in wanted]
         click.echo(json.dumps({**parts, "left_out": found.left_out}, indent=2))

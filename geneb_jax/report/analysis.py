@@ -190,7 +190,7 @@ def wins_section(found: Sequence[Wins], regime: str, num_tasks: int, names: Name
         [Column("wins", [_count(one.count) for one in found[:SHOWN]]), *(sure if tested else [])],
         [
             f"{len(found)} models win a task.{_more(min(SHOWN, len(found)), len(found))}",
-            *(["certain: better than each other model on that task, by the paired test with Holm's correction; of the "
+            *(["certain: better than each other model on that task, by the paired test, adjusted for all pairs; of the "
                "wins for which every rival could be tested."] if tested else []),
         ],
     )  # fmt: skip
@@ -316,7 +316,7 @@ def _survivals(tests: Sequence[ClaimTest | None]) -> list[Column]:
     """Whether each claim survives, with its adjusted p; nothing where no claim could be tested."""
     if not any(tests):
         return []
-    cells = ["–" if one is None else f"{'yes' if one.survives else 'no'} (p {one.p_holm:.2g})" for one in tests]
+    cells = ["–" if one is None else f"{'yes' if one.survives else 'no'} (p {one.p_adjusted:.2g})" for one in tests]
     return [Column("survives", cells)]
 
 
@@ -326,7 +326,8 @@ def _test_note(tests: Sequence[ClaimTest | None], what: str) -> list[str]:
         return []
     lasting = sum(one.survives for one in held)
     return [
-        f"{lasting} of {len(held)} {what} that could be tested survive the paired test, after Holm's correction. "
+        f"{lasting} of {len(held)} {what} that could be tested survive the paired test, adjusted for all of "
+        "them (step-down max-T). "
         "–: nothing to test, or both sides are published points."
     ]
 

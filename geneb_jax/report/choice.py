@@ -73,7 +73,7 @@ def margin_text(found: Choice, names: Mapping[str, str]) -> str:
     """What counts as good as the best, and why."""
     best, tasks = names[found.best], f"{found.num_tasks} task{'s' if found.num_tasks > 1 else ''}"
     if found.margin is None:
-        return f"Best over {tasks}: {best}. As good: not told from it by the paired bootstrap, after Holm's correction."
+        return f"Best over {tasks}: {best}. As good: not told from it by the paired bootstrap, adjusted for all pairs."
     limit = f"{found.margin.value:.3f}"
     why = {
         "given": "the margin asked for",
@@ -97,7 +97,7 @@ def reason(one: Candidate, found: Choice, names: Mapping[str, str], facts: Mappi
             f", with {ratio:.{0 if ratio >= 10 else 1}f} times fewer parameters" if ratio else ", without any weights"
         )
     if found.margin is None:
-        p = "" if one.test is None else f" (p {one.test.p_holm:.2g} after Holm)"
+        p = "" if one.test is None else f" (adjusted p {one.test.p_adjusted:.2g})"
         return f"{gap}{p}: {'cannot be told from it' if one.within else 'really worse, but the next best'}{smaller}."
     if one.within:
         return f"{gap}, which is within the margin of {found.margin.value:.3f}{smaller}."

@@ -26,8 +26,9 @@ def print_gains(gains: Sequence[Gain], to: Console, *, level: float, scopes: Seq
         to.print(Text(f"{regime}, {where}: gain over the floor, {floors}", style="bold"))
         columns = [
             Column("gain", [f"{g.estimate:+.3f}" for g in rows]),
-            Column(f"{level:.0%} interval", [f"{g.low:+.3f} to {g.high:+.3f}" for g in rows]),
-            Column("p", [f"{g.p:.2g}" for g in rows]),
+            Column(f"{level:.0%}, all pairs at once", [f"{g.low:+.3f} to {g.high:+.3f}" for g in rows]),
+            Column("p alone", [f"{g.p:.2g}" for g in rows]),
+            Column("max-T", [f"{g.p_max_t:.2g}" for g in rows]),
             Column("Holm", [f"{g.p_holm:.2g}" for g in rows]),
             Column("BH", [f"{g.p_bh:.2g}" for g in rows]),
         ]

@@ -277,7 +277,7 @@ def _real_flips(found: Sensitivity) -> Section:
             Column("but with", [leads(one.second, one.axis, f, f.behind, f.lead_second) for _, one, f in shown]),
             Column("all else", [one.first.words(skip={one.axis}).replace(", ", ",\n", 1) for _, one, _ in shown]),
         ],
-        [Column("Holm's p", [f"{max(f.p_first or 0, f.p_second or 0):.2g}" for *_, f in shown])],
+        [Column("adjusted p", [f"{max(f.p_first or 0, f.p_second or 0):.2g}" for *_, f in shown])],
         [more] if more else [] if flips else ["None: every change of order is within what other test rows could do."],
     )
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from geneb_jax.published import models
+from geneb_jax.report.claims import INTERVALS, adjacent_claim, detectable_claim, floor_claim, tie_claim
 from geneb_jax.report.layout import Column, once, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
-from geneb_jax.stats.compare import POWER, Comparison, Difference, Rank
+from geneb_jax.stats.compare import Comparison, Difference, Rank, Ranking
 from geneb_jax.stats.means import Scope
 from geneb_jax.stats.placing import Place
 from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
@@ -72,6 +72,8 @@ def print_marks(scores: Sequence[Score], to: Console) -> None:
 def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Sequence[str], pairs: bool) -> None:
     """Ranks with intervals, the ties with the best, and what could be detected; with `pairs` every difference."""
     among = list(dict.fromkeys(rank.series for rank in found.ranks))
+    names = {series: series_name(series, among) for series in among}
+    tested: dict[tuple[str, str, str], Ranking] = {(r.regime, r.scope, r.name): r for r in found.rankings}
     for regime in dict.fromkeys(rank.regime for rank in found.ranks):
         for scope in scopes:
             ranks = [r for r in found.ranks if r.regime == regime and r.scope == scope]
@@ -83,11 +85,17 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
                 to.print(Text(f"{regime}: {head}", style="bold"))
                 for table in packed(*_ranking(own, differences, among), to.width):
                     to.print(table)
-                to.print(_verdict(own, differences, among, level), style="dim")
+                ranking = tested[regime, scope, name]
+                order = [r.series for r in own]
+                claims = tie_claim(ranking, own, names), adjacent_claim(ranking, order, differences)
+                to.print(" ".join(filter(None, claims)), style="dim")
                 if pairs and differences:
                     to.print()
                     for table in packed(*_pairs(differences, among), to.width):
                         to.print(table)
+    to.print()
+    to.print(INTERVALS, style="dim")
+    to.print(floor_claim([one for one in found.rankings if one.scope in scopes]), style="dim")
     if found.detectable:
         to.print()
         to.print(Text("Smallest difference that a task can show", style="bold"))
@@ -97,11 +105,13 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
         rows = {d.task: d.num_rows for d in found.detectable}
         left = [Column("task", tasks), Column("rows", [f"{rows[t]:,}" for t in tasks])]
         columns = [
-            Column(r, [f"{size[t, r].difference:.3f}" if (t, r) in size else "–" for t in tasks]) for r in regimes
-        ]  # fmt: skip
+            Column(f"{r}, {which}", [f"{getattr(size[t, r], name):.3f}" if (t, r) in size else "–" for t in tasks])
+            for r in regimes
+            for which, name in (("alone", "difference"), ("among all", "adjusted"))
+        ]
         for table in packed(left, columns, to.width):
             to.print(table)
-        to.print(f"Paired, median over pairs; found with a chance of {POWER:.0%} at {level:.0%}.", style="dim")
+        to.print(detectable_claim(level), style="dim")
     if found.left_out:
         tasks = list(dict.fromkeys(task for _, task in found.left_out))
         to.print(f"Left out, since not every encoder has them: {', '.join(tasks)}", style="yellow")
@@ -171,23 +181,6 @@ def _gap(d: Difference) -> str:
     return f"{d.estimate:.3f} ({d.low:.3f} to {d.high:.3f})"
 
 
-def _verdict(ranks: Sequence[Rank], differences: Sequence[Difference], among: Sequence[Series], level: float) -> str:
-    tied = [series_name(r.series, among) for r in ranks if r.tied]
-    text = (
-        f"Not told from the best at {1 - level:.0%}: {', '.join(tied[1:])}."
-        if len(tied) > 1
-        else f"{tied[0]} is better than each other one at {1 - level:.0%} (Holm)."
-    )
-    order = [r.series for r in ranks]
-    next_to = {(d.first, d.second): d for d in differences}
-    adjacent = [next_to[pair] for pair in pairwise(order) if pair in next_to]
-    if len(adjacent) > 1:
-        apart = sum(d.p <= 1 - level for d in adjacent)
-        strict = sum(d.p_holm <= 1 - level for d in adjacent)
-        text += f" Of {len(adjacent)} adjacent pairs {apart} differ ({strict} after Holm)."
-    return text
-
-
 def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[list[Column], list[Column]]:
     left = [
         Column("encoder", [series_name(d.first, among) for d in differences]),
@@ -196,7 +189,9 @@ def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[
     columns = [
         Column("difference", [f"{d.estimate:+.3f}" for d in differences]),
         Column("interval", [f"{d.low:+.3f} to {d.high:+.3f}" for d in differences]),
-        Column("p", [f"{d.p:.2g}" for d in differences]),
+        Column("p alone", [f"{d.p:.2g}" for d in differences]),
+        Column("max-T", [f"{d.p_max_t:.2g}" for d in differences]),
+        Column("", ["differ" if d.apart else "" for d in differences]),
         Column("Holm", [f"{d.p_holm:.2g}" for d in differences]),
         Column("BH", [f"{d.p_bh:.2g}" for d in differences]),
     ]

@@ -1,29 +1,43 @@
-"""Paired comparisons of series: differences, ranks, who cannot be told from the best, and what could be detected."""
+"""Paired comparisons of series: differences, ranks, who cannot be told from the best, and what could be detected.
+
+Every claim about a ranking (who is tied with the leader, which places an encoder can have, which pairs differ, and by
+how much) comes from one family of tests over all its pairs (`geneb_jax.stats.testing.multiple`), so no two can
+disagree.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
+from typing import Final, Self
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student
 
+from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import UsageError
 from geneb_jax.stats.aggregate import Metric, Series
 from geneb_jax.stats.bootstrap import RESAMPLES, Distribution, Source, task_distribution
-from geneb_jax.stats.intervals import benjamini_hochberg, holm, interval, p_value
+from geneb_jax.stats.intervals import benjamini_hochberg, holm
 from geneb_jax.stats.means import CommonSums, Scope
 from geneb_jax.stats.rankings import ranks
 from geneb_jax.stats.samples import TaskSample
+from geneb_jax.stats.testing.exact import exact_p, wins
+from geneb_jax.stats.testing.multiple import Family, pair_family, rank_bounds
 
-POWER = 0.8
+POWER: Final = 0.8
 """Chance with which a difference of the minimum detectable size would be found."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`first` minus `second` in one regime and scope. `p_holm` and `p_bh` are adjusted over all pairs of that scope."""
+    """`first` minus `second` in one regime and scope.
+
+    `p` is the p-value of this pair alone. `p_max_t`, `p_holm` and `p_bh` are adjusted over all pairs of that scope;
+    `low` … `high` holds all of these pairs at once. The pair is `apart` where `p_max_t` says so, and then the interval
+    does not hold 0.
+    """
 
     scope: Scope
     name: str
@@ -34,16 +48,18 @@ class Difference:
     low: float
     high: float
     p: float
+    p_max_t: float
     p_holm: float
     p_bh: float
+    apart: bool
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of a series: 1 is best, `rank_low` … `rank_high` its interval over resamples.
+    """The place of a series: 1 is best, `rank_low` … `rank_high` the places that no test rules out, for all at once.
 
-    `best` is the share of resamples in which it leads (shared ones split). `tied`: not told from the best one at this
-    level, by p-values against the best with Holm's correction.
+    `best` is the share of resamples in which it leads (shared ones split). `tied`: not told from the series with the
+    highest estimate.
     """
 
     scope: Scope
@@ -60,12 +76,35 @@ class Rank:
 
 @dataclass(frozen=True)
 class Detectable:
-    """Of one task: the paired difference that would be found with a chance of `POWER`, median over pairs of series."""
+    """Of one task: the paired difference that would be found with a chance of `POWER`, median over pairs of series.
+
+    `difference` is for two series that are compared alone, `adjusted` for one pair among all pairs of the task.
+    """
 
     task: str
     regime: str
     num_rows: int
     difference: float
+    adjusted: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How the claims about one ranking were tested: pairs, resamples, and the smallest p-values that these can give.
+
+    `can_tell`: whether any difference, however large, could be significant.
+    """
+
+    scope: Scope
+    name: str
+    regime: str
+    num_pairs: int
+    resamples: int
+    level: float
+    smallest_p: float
+    smallest_holm: float
+    critical: float
+    can_tell: bool
 
 
 @dataclass(frozen=True)
@@ -74,19 +113,57 @@ class Comparison:
 
     differences: tuple[Difference, ...]
     ranks: tuple[Rank, ...]
+    rankings: tuple[Ranking, ...]
     detectable: tuple[Detectable, ...]
     left_out: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
+class Paired:
+    """Scores of U series that are paired, on how many rows (U, U) each of them alone is right, and the degrees of
+    freedom of what is resampled (rows less one). Those of tasks add up; a mean has the rows of all its tasks.
+
+    `rows` is whether test rows were resampled, so that the exact test of rows applies.
+    """
+
+    scores: Distribution
+    wins: NumpyInt
+    df: float
+    rows: bool
+
+    def __add__(self, other: Self) -> Paired:
+        return Paired(self.scores + other.scores, self.wins + other.wins, self.df + other.df, self.rows)
+
+    def __mul__(self, share: float) -> Paired:
+        return Paired(self.scores * share, self.wins, self.df, self.rows)
+
+
+@dataclass(frozen=True)
 class _Rivals:
-    """Series that are compared in one regime and scope, and their scores, which are paired."""
+    """Series that are compared in one regime and scope, their scores, and the tests of all pairs."""
 
     scope: Scope
     name: str
     regime: str
     series: tuple[Series, ...]
     scores: Distribution
+    first: NumpyInt
+    second: NumpyInt
+    tests: Family
+
+    @classmethod
+    def of(
+        cls, scope: Scope, name: str, regime: str, series: tuple[Series, ...], paired: Paired, level: float
+    ) -> _Rivals:
+        order = np.argsort(-paired.scores.estimate, kind="stable")
+        i, j = np.triu_indices(len(order), 1)
+        first, second = order[i], order[j]
+        exact = exact_p(paired.wins[first, second], paired.wins[second, first]) if paired.rows else None
+        tests = pair_family(
+            paired.scores.estimate, paired.scores.values, first, second, level=level, exact=exact,
+            df=max(paired.df, 1) if paired.rows else np.inf, covariance=paired.scores.covariance,
+        )  # fmt: skip
+        return cls(scope, name, regime, series, paired.scores, first, second, tests)
 
 
 def compare(
@@ -101,25 +178,25 @@ def compare(
 ) -> Comparison:
     """Compare all series with each other in every regime, on the tasks that all of them have.
 
-    The resamples of a task are the same for all series, so differences, ranks and leads are joint. Intervals are
-    percentile ones.
+    The resamples of a task are the same for all series, so differences, ranks and leads are joint.
 
     Raises:
         UsageError: fewer than two series share a task in any regime.
     """
-    sums: CommonSums[Distribution] = CommonSums()
-    by_task: list[tuple[Detectable, list[Rank]]] = []
+    sums: CommonSums[Paired] = CommonSums()
+    by_task: list[tuple[_Rivals, int]] = []
     for sample in samples:
         regimes = sample.by_regime()
         spread = None
         if any(len(places) > 1 for places in regimes.values()):
             spread = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed, influence=False)
         for regime, places in regimes.items():
-            own = None if spread is None else spread[np.array(list(places.values()))]
+            own = None
+            if spread is not None and len(places) > 1:
+                units = np.array(list(places.values()))
+                own = Paired(spread[units], _wins(sample, units), sample.num_groups - 1, source != "draws")
+                by_task.append((_Rivals.of("task", sample.task, regime, tuple(places), own, level), sample.num_groups))
             sums.add(regime, sample.task, sample.category, tuple(places), own)
-            if own is not None and len(places) > 1:
-                rivals = _Rivals("task", sample.task, regime, tuple(places), own)
-                by_task.append((_detectable(rivals, sample.num_groups, level), _ranks(rivals, level)))
         if done is not None:
             done(sample)
     common = sums.common()
@@ -127,51 +204,60 @@ def compare(
         raise UsageError(
             "there are no two series to compare on a common task", cure="name runs of the same tasks, or other regimes"
         )
-    by_task = [
-        (size, places)
-        for size, places in by_task
-        if size.regime in common and size.task not in common[size.regime].left_out
+    kept = [
+        (rivals, size)
+        for rivals, size in by_task
+        if rivals.regime in common and rivals.name not in common[rivals.regime].left_out
     ]
     means = [
-        _Rivals(mean.scope, mean.name, regime, found.series, mean.value)
+        _Rivals.of(mean.scope, mean.name, regime, found.series, mean.value, level)
         for regime, found in common.items()
         for mean in found.means
     ]
+    every = [*(rivals for rivals, _ in kept), *means]
     return Comparison(
-        differences=tuple(d for rivals in means for d in _differences(rivals, level)),
-        ranks=(*(r for _, places in by_task for r in places), *(r for rivals in means for r in _ranks(rivals, level))),
-        detectable=tuple(size for size, _ in by_task),
+        differences=tuple(d for rivals in means for d in _differences(rivals)),
+        ranks=tuple(r for rivals in every for r in _ranks(rivals)),
+        rankings=tuple(_ranking(rivals) for rivals in every),
+        detectable=tuple(_detectable(rivals, size) for rivals, size in kept),
         left_out=tuple((regime, task) for regime, found in common.items() for task in found.left_out),
     )
 
 
-def _differences(rivals: _Rivals, level: float) -> list[Difference]:
-    estimate, values = rivals.scores.estimate, rivals.scores.values
-    pairs = list(combinations(np.argsort(-estimate, kind="stable"), 2))
-    first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    found = values[:, first] - values[:, second]
-    low, high = interval(found, estimate[first] - estimate[second], level=level)
-    p = p_value(found)
-    columns = zip(pairs, low, high, p, holm(p), benjamini_hochberg(p), strict=True)
+def _wins(sample: TaskSample, units: NumpyInt) -> NumpyInt:
+    """Rows (or groups) of which each unit has more right than each other one, over its draws."""
+    right = np.stack(
+        [(sample.predicted[list(sample.units[i].draws)] == sample.truth).mean(axis=0) for i in units]
+    )  # fmt: skip
+    if sample.groups is not None:
+        of, grouped = sample.groups, np.zeros((len(right), sample.num_groups))
+        for row, own in zip(grouped, right, strict=True):
+            row += np.bincount(of, own, minlength=len(row))
+        right = grouped
+    return wins(right)
+
+
+def _differences(rivals: _Rivals) -> list[Difference]:
+    found = rivals.tests
+    by_holm, by_bh = holm(found.p_alone), benjamini_hochberg(found.p_alone)
     return [
         Difference(
-            rivals.scope, rivals.name, rivals.regime, rivals.series[i], rivals.series[j],
-            float(estimate[i] - estimate[j]), *map(float, rest),
+            rivals.scope, rivals.name, rivals.regime, rivals.series[i], rivals.series[j], float(found.estimate[row]),
+            float(found.low[row]), float(found.high[row]), float(found.p_alone[row]), float(found.p[row]),
+            float(by_holm[row]), float(by_bh[row]), bool(found.apart[row]),
         )
-        for (i, j), *rest in columns
+        for row, (i, j) in enumerate(zip(rivals.first, rivals.second, strict=True))
     ]  # fmt: skip
 
 
-def _ranks(rivals: _Rivals, level: float) -> list[Rank]:
+def _ranks(rivals: _Rivals) -> list[Rank]:
     estimate, values = rivals.scores.estimate, rivals.scores.values
-    tail = (1 - level) / 2
-    low, high = np.quantile(ranks(values), [tail, 1 - tail], axis=0, method="inverted_cdf")
+    low, high = rank_bounds(len(estimate), rivals.first, rivals.second, rivals.tests)
     leads = values == values.max(axis=1, keepdims=True)
     best = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
-    leader = int(np.argmax(estimate))
-    others = np.array([i for i in range(len(estimate)) if i != leader])
+    leader = rivals.first[0]
     tied = np.ones(len(estimate), bool)
-    tied[others] = holm(p_value(values[:, [leader]] - values[:, others])) > 1 - level
+    tied[rivals.second[(rivals.first == leader) & rivals.tests.apart]] = False
     own = ranks(estimate)
     return [
         Rank(rivals.scope, rivals.name, rivals.regime, one, float(estimate[i]), float(own[i]), float(low[i]),
@@ -180,10 +266,19 @@ def _ranks(rivals: _Rivals, level: float) -> list[Rank]:
     ]  # fmt: skip
 
 
-def _detectable(rivals: _Rivals, num_rows: int, level: float) -> Detectable:
-    """Two standard errors and a bit: (z of the level + z of the power) · SE of a paired difference."""
-    covariance = rivals.scores.covariance
-    i, j = np.triu_indices(len(covariance), 1)
-    variance = np.diag(covariance)[i] + np.diag(covariance)[j] - 2 * covariance[i, j]
-    se = float(np.median(np.sqrt(np.maximum(variance, 0))))
-    return Detectable(rivals.name, rivals.regime, num_rows, float(norm.ppf(0.5 + level / 2) + norm.ppf(POWER)) * se)
+def _ranking(rivals: _Rivals) -> Ranking:
+    tests = rivals.tests
+    pairs = len(tests.p)
+    return Ranking(
+        rivals.scope, rivals.name, rivals.regime, pairs, tests.resamples, tests.level, tests.floor,
+        min(1.0, pairs * tests.floor), tests.critical, tests.can_tell,
+    )  # fmt: skip
+
+
+def _detectable(rivals: _Rivals, num_rows: int) -> Detectable:
+    """(What |t| must exceed + z of the power) · SE of a paired difference."""
+    tests = rivals.tests
+    se = float(np.median(tests.se))
+    alone = float(student.isf((1 - tests.level) / 2, max(num_rows - 1, 1)))
+    power = float(norm.ppf(POWER))
+    return Detectable(rivals.name, rivals.regime, num_rows, (alone + power) * se, (tests.critical + power) * se)

@@ -2,7 +2,8 @@
 
 The floor of a mean is the k-mer encoder with the best estimate of that mean, under the same probe, engine and
 precision. It is picked on the same test rows on which the gain is measured, which favours it: gains are, if anything,
-too small. Differences and intervals are those of `geneb_jax.stats.compare`; p-values are adjusted over the gains alone.
+too small. Differences and intervals are those of `geneb_jax.stats.compare`; p-values of Holm and BH are adjusted over
+the gains alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from geneb_jax.stats.means import Scope
 
 @dataclass(frozen=True)
 class Gain:
-    """`series` minus `floor` in one regime and mean. `p_holm` and `p_bh` are adjusted over all gains of that mean."""
+    """`series` minus `floor` in one regime and mean. `p_holm` and `p_bh` are adjusted over all gains of that mean,
+    `p_max_t` and the interval over all pairs of encoders."""
 
     scope: Scope
     name: str
@@ -32,6 +34,7 @@ class Gain:
     low: float
     high: float
     p: float
+    p_max_t: float
     p_holm: float
     p_bh: float
 
@@ -73,7 +76,18 @@ def gains_over_floor(found: Comparison, floors: Collection[str]) -> list[Gain]:
         for (series, lowest, one, sign), by_holm, by_bh in zip(rows, holm(p), benjamini_hochberg(p), strict=True):
             low, high = sorted((sign * one.low, sign * one.high))
             gains.append(
-                Gain(*place, series, lowest, sign * one.estimate, low, high, one.p, float(by_holm), float(by_bh))
+                Gain(
+                    *place,
+                    series,
+                    lowest,
+                    sign * one.estimate,
+                    low,
+                    high,
+                    one.p,
+                    one.p_max_t,
+                    float(by_holm),
+                    float(by_bh),
+                )
             )
     return gains
 

@@ -57,17 +57,6 @@ def _quantile(values: NumpyFloat, share: NumpyFloat) -> NumpyFloat:
     return np.asarray(found, np.float64).reshape(shape)
 
 
-def p_value(values: NumpyFloat) -> NumpyFloat:
-    """Two-sided p (...) of "the difference is 0" from bootstrap differences (b, ...).
-
-    Twice the smaller share of values on either side of 0, ends included, with one value added to each: the level at
-    which the percentile interval just reaches 0, never below 2/(b + 1).
-    """
-    b = len(values)
-    below, above = (values <= 0).sum(axis=0), (values >= 0).sum(axis=0)
-    return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (b + 1)))
-
-
 def holm(p: NumpyFloat) -> NumpyFloat:
     """p-values (t,) adjusted for the family-wise error rate (Holm 1979)."""
     order = np.argsort(p, kind="stable")

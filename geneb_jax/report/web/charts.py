@@ -182,7 +182,7 @@ def _ranks(content: Content) -> Chart | None:
     return _chart(
         "ranks", title, (rule + point).properties(height=_height(content)),
         "Dot: rank of the chosen score. Line: interval of the rank over resamples of the test rows, drawn together for "
-        "all encoders. Circles cannot be told from the best after Holm's correction.",
+        "all encoders. Circles cannot be told from the best by the paired test, adjusted for all pairs.",
         (("model", "Encoder"), ("rank", "Rank"), ("rank_low", "from"), ("rank_high", "to")),
     )  # fmt: skip
 

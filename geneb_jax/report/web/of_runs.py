@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from geneb_jax.report.tables import Board, marks_of
 from geneb_jax.report.uncertainty import MARKS
@@ -119,9 +120,12 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
         for interval in resampled.scores:
             _update(found, interval.regime, (interval.scope, interval.name), keys[interval.series],
                     low=interval.low, high=interval.high, marks=[MARKS[m][0] for m in interval.marks])  # fmt: skip
-        for rank in resampled.comparison.ranks if ranked and resampled.comparison else ():
+        comparison = resampled.comparison if ranked else None
+        told = {(r.regime, r.scope, r.name) for r in comparison.rankings if r.can_tell} if comparison else set()
+        for rank in comparison.ranks if comparison else ():
+            ties: dict[str, Any] = {"tied": rank.tied} if (rank.regime, rank.scope, rank.name) in told else {}
             _update(found, rank.regime, (rank.scope, rank.name), keys[rank.series], rank=rank.rank,
-                    rank_low=rank.rank_low, rank_high=rank.rank_high, tied=rank.tied)  # fmt: skip
+                    rank_low=rank.rank_low, rank_high=rank.rank_high, **ties)  # fmt: skip
     return found
 
 

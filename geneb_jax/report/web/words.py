@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from geneb_jax.published import SizeVersion
+from geneb_jax.report.claims import ADJUSTED, TIED, alpha
 from geneb_jax.report.tables import DEFAULT_C
 from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
@@ -15,8 +16,9 @@ from geneb_jax.status import Status
 
 NO_INTERVALS: Final = (
     "No intervals",
-    "The board publishes means over five seeds without intervals or predictions, so its scores are points: no tie or "
-    "difference between two of its models can be tested from them.",
+    "The board publishes means over five seeds without intervals or predictions, so its scores are points: what "
+    "other test rows would say of two of its models cannot be told. Over tasks they can be tested: `geneb compare "
+    "--published`.",
 )
 NOT_RESAMPLED: Final = (
     "No intervals",
@@ -27,7 +29,7 @@ BESIDE: Final = (
     "The board was made with the stock scikit-learn harness, which stops before the optimum; scores of runs are optima "
     "unless their engine is sklearn. Ranks count every line, ours and the board's, by its point.",
 )
-TIE_SIGN: Final = ("=", "not told from the best: the paired difference is not significant after Holm's correction")
+TIE_SIGN: Final = ("=", TIED)
 DEFAULT_C_SIGN: Final = (DEFAULT_C, "too few rows per class to hold any out: no C was chosen, a fixed one was used")
 
 
@@ -45,12 +47,14 @@ def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Iter
     rest = [key for _, key in reversed(scored[:-1])]
     if not rest:
         return start + "."
+    if cell.tied is None and cell.low is not None:
+        return f"{start}. The resamples are too few to tell whether any other is worse."
     if cell.tied is None:
         followers = " and ".join(f"{names[key]} ({cells[key].value:.3f})" for key in rest[:2])
-        return f"{start}, before {followers}. Published scores are points, so nothing tells whether this order is real."
+        return f"{start}, before {followers}. Published scores are points: other test rows may order them otherwise."
     tied = [key for key in rest if cells[key].tied]
     if not tied:
-        return f"{start}; each of the {len(rest)} others is worse, at {1 - level:.0%} after Holm's correction."
+        return f"{start}; each of the {len(rest)} others is worse, at {alpha(level)}, {ADJUSTED}."
     named = f" ({', '.join(names[key] for key in tied)})" if len(tied) < 4 else ""
     return f"{start}; {len(tied)} of the {len(rest)} others cannot be told from it{named}."
 
@@ -67,8 +71,8 @@ def method_lines(resampled: Resampled | None) -> tuple[tuple[str, str], ...]:
     if resampled.comparison is None:
         return (("Intervals", intervals),)
     ranks = (
-        f"The interval is that of the rank over the resamples. {TIE_SIGN[0]} marks encoders whose paired difference "
-        f"from the best is not significant at {1 - resampled.level:.0%} after Holm's correction."
+        f"The interval holds the places that no paired difference at {alpha(resampled.level)} rules out, {ADJUSTED}. "
+        f"{TIE_SIGN[0]} marks encoders {TIED.replace(':', ', which means that', 1)}."
     )
     return ("Intervals", intervals), ("Ranks", ranks)
 

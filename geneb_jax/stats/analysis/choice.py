@@ -1,7 +1,7 @@
 """Which models to try: those that cannot be told from the best one, or that are as good as it within a margin.
 
-With resamples (runs of ours) a model stays in the set unless the best one is better by the paired test, after Holm's
-correction. Published scores are points; there a margin says what counts as equal. It is chosen from the board itself:
+With resamples (runs of ours) a model stays in the set unless the best one is better by the paired test, adjusted for
+all pairs. Published scores are points; there a margin says what counts as equal. It is chosen from the board itself:
 the scores of n models on the t tasks of a category are a sum of a model's mean, a task's mean and a rest, whose
 standard deviation s is what a model's strength varies by from task to task (sampling of test rows and of few-shot draws
 included). If other tasks of that category had been chosen, the difference of two models' means would vary with a
@@ -19,7 +19,7 @@ import numpy as np
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
 from geneb_jax.stats.analysis.board import ScoreBoard
-from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests
+from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, against_best
 
 Z: Final = 1.96
 """Of a 95 % interval."""
@@ -109,7 +109,7 @@ def choose(
     places = [board.place(model) for model in names]
     best = max(places, key=lambda i: float(scores.value[i]))
     gaps = [scores.difference(best, i) for i in places]
-    tests = claim_tests([None if i == best else gap.p() for i, gap in zip(places, gaps, strict=True)], level)
+    tests = against_best(scores, places, best, level)
     tested = all(test is not None for i, test in zip(places, tests, strict=True) if i != best)
     limit = Margin(margin, "given") if margin is not None else None
     if limit is None and not (tested and board.resamples):

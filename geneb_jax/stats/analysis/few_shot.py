@@ -73,11 +73,8 @@ def reranks(board: ScoreBoard, *, few: str = "10shot", level: float = LEVEL) -> 
         by_full, by_few = (one.each(lambda x, k=k: x[..., k]) for one in (full, other))  # type: ignore[misc]
         first, second = int(np.argmax(by_full.value)), int(np.argmax(by_few.value))
         rows.append((name, first, second, by_full.difference(first, second), by_few.difference(second, first)))
-    p = [
-        None if first == second or None in (a.p(), b.p()) else max(a.p() or 0.0, b.p() or 0.0)
-        for _, first, second, a, b in rows
-    ]
+    claims = [[] if first == second else [a, b] for _, first, second, a, b in rows]
     return [
         Rerank(name, board.models[first], board.models[second], a.estimate(level), b.estimate(level), test)
-        for (name, first, second, a, b), test in zip(rows, claim_tests(p, level), strict=True)
+        for (name, first, second, a, b), test in zip(rows, claim_tests(claims, level), strict=True)
     ]

@@ -104,7 +104,7 @@ def comparison_graph(
         edges=tuple(
             Edge(a, b, one.estimate(level), test)
             for (a, b), one, test in zip(
-                known, differences, claim_tests([d.p() for d in differences], level), strict=True
+                known, differences, claim_tests([[d] for d in differences], level), strict=True
             )
         ),
         outside=tuple(outside),

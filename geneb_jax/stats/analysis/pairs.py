@@ -56,7 +56,7 @@ def pair_deltas(
     found = [scores.difference(board.place(pair.first), board.place(pair.second)) for pair in held]
     return [
         PairDelta(pair, one.estimate(level), _winner(pair, float(one.value), threshold), test)
-        for pair, one, test in zip(held, found, claim_tests([one.p() for one in found], level), strict=True)
+        for pair, one, test in zip(held, found, claim_tests([[one] for one in found], level), strict=True)
     ]
 
 

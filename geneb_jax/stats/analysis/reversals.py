@@ -60,7 +60,7 @@ def reversals(
     found = [
         Reversal(sized.models[i], sized.models[j], float(sizes[j] / sizes[i]), one.estimate(level), test)
         for i, j, one, test in zip(
-            small, large, differences, claim_tests([d.p() for d in differences], level), strict=True
+            small, large, differences, claim_tests([[d] for d in differences], level), strict=True
         )
         if one.value > 0
     ]

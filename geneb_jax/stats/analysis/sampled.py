@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.stats.intervals import holm, interval, p_value
+from geneb_jax.stats.intervals import interval
+from geneb_jax.stats.testing.multiple import all_pairs, family
 
 LEVEL: Final = 0.95
 BLOCK_NUMBERS: Final = 4_000_000
@@ -31,10 +32,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """The paired bootstrap test of a claim. `p_holm` is adjusted over all claims of the analysis that can be tested."""
+    """The paired bootstrap test of a claim.
+
+    `p_adjusted` is adjusted over all claims of the analysis that can be tested, by step-down max-T
+    (`geneb_jax.stats.testing.multiple`); the claim survives where it is at most 1 - level.
+    """
 
     p: float
-    p_holm: float
+    p_adjusted: float
     survives: bool
 
 
@@ -91,10 +96,6 @@ class Sampled:
         b = self.value[second] if theirs is None else theirs
         return Sampled(value, np.asarray(a - b))
 
-    def p(self) -> float | None:
-        """Two-sided p of "the only value is 0"; None where nothing varies."""
-        return None if self.resamples is None else float(p_value(self.resamples))
-
     def _places(self) -> NumpyInt:
         return np.arange(self.value.shape[0] if self.value.ndim else 1) if self.rows is None else self.rows
 
@@ -107,15 +108,37 @@ class Sampled:
         return whole
 
 
-def claim_tests(p: Sequence[float | None], level: float = LEVEL) -> list[ClaimTest | None]:
-    """Tests of several claims by their p-values, adjusted together; None where a claim has no p-value."""
-    known = [i for i, one in enumerate(p) if one is not None]
-    found: list[ClaimTest | None] = [None] * len(p)
-    if known:
-        values = np.array([p[i] for i in known], np.float64)
-        for i, plain, adjusted in zip(known, values, holm(values), strict=True):
-            found[i] = ClaimTest(float(plain), float(adjusted), bool(adjusted <= 1 - level))
+def claim_tests(claims: Sequence[Sequence[Sampled]], level: float = LEVEL) -> list[ClaimTest | None]:
+    """Tests of several claims, adjusted together; None where a claim cannot be tested.
+
+    A claim is that some differences are not 0, each of a single value: usually one; of several, each must be told from
+    0, so the largest of their p-values is that of the claim.
+    """
+    known = [i for i, parts in enumerate(claims) if parts and all(part.resamples is not None for part in parts)]
+    found: list[ClaimTest | None] = [None] * len(claims)
+    parts = [part for i in known for part in claims[i]]
+    if parts:
+        values = np.stack([part.resamples for part in parts if part.resamples is not None], axis=1)
+        tests = family(np.array([float(part.value) for part in parts]), values, level=level)
+        start = 0
+        for i in known:
+            own = slice(start, start + len(claims[i]))
+            p = float(tests.p[own].max())
+            found[i] = ClaimTest(float(tests.p_alone[own].max()), p, bool(tests.apart[own].all()))
+            start = own.stop
     return found
+
+
+def against_best(scores: Sampled, rows: Sequence[int], best: int, level: float = LEVEL) -> list[ClaimTest | None]:
+    """Tests of `best` against each of `rows`, one of the rows themselves: None there, and where nothing varies.
+
+    The best was picked by the same scores, so the family is all pairs of the rows, not those with the best alone.
+    """
+    first, second = all_pairs(len(rows))
+    pairs = [(rows[i], rows[j]) for i, j in zip(first, second, strict=True)]
+    found = claim_tests([[scores.difference(i, j)] for i, j in pairs], level)
+    by_pair = {frozenset(pair): test for pair, test in zip(pairs, found, strict=True)}
+    return [by_pair.get(frozenset((best, row))) for row in rows]
 
 
 def stacked(*parts: Sampled) -> Sampled:

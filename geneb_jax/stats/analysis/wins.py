@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.stats.analysis.board import ScoreBoard
-from geneb_jax.stats.analysis.sampled import LEVEL, Estimate, claim_tests
+from geneb_jax.stats.analysis.sampled import LEVEL, Estimate, against_best
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Wins:
     """Tasks on which a model is the best (with others, where scores are equal).
 
     `tested` of them could be tested against every other model, and `certain` survive: the paired difference from each
-    is significant after Holm's correction over the others of that task.
+    is significant, adjusted for all pairs of models on that task.
     """
 
     model: str
@@ -34,7 +34,8 @@ def wins(board: ScoreBoard, *, regime: str = "full", level: float = LEVEL) -> li
     for t in range(scores.value.shape[1]):
         task = scores.each(lambda x, t=t: x[..., t])  # type: ignore[misc]
         best = int(np.argmax(task.value))
-        others = claim_tests([task.difference(best, i).p() for i in range(len(board.models)) if i != best], level)
+        every = against_best(task, range(len(board.models)), best, level)
+        others = [test for i, test in enumerate(every) if i != best]
         if others and all(others):
             tested[best] += 1
             certain[best] += all(one.survives for one in others if one)

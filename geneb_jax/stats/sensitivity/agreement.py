@@ -36,8 +36,8 @@ class Estimate:
 class Flip:
     """Two encoders that change places: `ahead` leads under `first`, `behind` under `second`, by these differences.
 
-    `p_first` and `p_second` are p-values of the paired bootstrap, adjusted by Holm over all pairs of encoders of each
-    setting; the flip is `real` where both are significant, None where nothing was resampled.
+    `p_first` and `p_second` are p-values of the paired bootstrap, adjusted (step-down max-T) over all pairs of encoders
+    of each setting; the flip is `real` where both are significant, None where nothing was resampled.
     """
 
     ahead: str

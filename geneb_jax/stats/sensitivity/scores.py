@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 
 from geneb_jax.axes import NumpyBool, NumpyFloat
-from geneb_jax.stats.intervals import holm, p_value
 from geneb_jax.stats.means import CategorySums, Scope
 from geneb_jax.stats.rankings import membership, order_profile, rank_profile
 from geneb_jax.stats.sensitivity.resampled import Resampled
 from geneb_jax.stats.sensitivity.settings import Setting
 from geneb_jax.stats.sensitivity.study import Study
+from geneb_jax.stats.testing.multiple import pair_family
 
 HELD: Final = 2**26
 """Most numbers that are kept so as not to rank one setting's resamples again for its next comparison."""
@@ -65,14 +65,14 @@ class MeanScores:
         return self._profiles[key]
 
     def p(self, setting: Setting) -> NumpyFloat:
-        """p-values (E, E) of "these two encoders are equal" under one setting, Holm's over all pairs; NaN unknown."""
+        """p-values (E, E) of "these two encoders are equal" under one setting, max-T over all pairs; NaN unknown."""
         if setting not in self._p:
             out = np.full((len(self.study.encoders),) * 2, np.nan)
             values = self.values(setting)
             pairs = list(combinations(np.flatnonzero(np.isfinite(self.estimates[setting])), 2))
             if values is not None and pairs:
                 i, j = np.array(pairs).T
-                out[i, j] = out[j, i] = holm(p_value(values[:, i] - values[:, j]))
+                out[i, j] = out[j, i] = pair_family(self.estimates[setting], values, i, j).p
             self._p[setting] = out
         return self._p[setting]
 
