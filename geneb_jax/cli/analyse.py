@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geneb_jax.published import LabelVersion
     from geneb_jax.report.analysis import Section
     from geneb_jax.stats.analysis.board import ScoreBoard
+    from geneb_jax.stats.varied import Varied
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ Answer = tuple[Any, "list[Section]"]
               help="Standard deviation over models: 0 divides by n, 1 by n - 1.")  # fmt: skip
 @click.option("--edges", type=click.Path(path_type=Path), metavar="CSV",
               help="Who compared with whom: columns model,baseline.")  # fmt: skip
-@resample_options(sources=("rows", "draws", "both"), regimes=False)
+@resample_options(sources=("both", "rows", "draws"), regimes=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     runs: tuple[Path, ...], published: bool, wanted: str | None, regime: str, few: str, version: Any,
@@ -73,13 +74,15 @@ def command(
     """
     from geneb_jax.stats.analysis.board import ScoreBoard
     from geneb_jax.stats.bootstrap import RESAMPLES
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     names = _wanted(wanted, edges)
     if few == "full":
         raise UsageError("--few takes a few-shot regime", cure="such as --few 1shot; it is compared with full data")
     notes: list[str] = []
+    varied: list[Varied] = []
     if runs:
-        opened, board = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
+        opened, board, varied = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
         if published:
             from geneb_jax.stats.protocol import protocol_differences
 
@@ -102,8 +105,10 @@ def command(
         }  # fmt: skip
         parts = {name: data for name, (data, _) in found.items()}
         out = {"settings": settings, "protocol": notes, **parts, "left_out": left_out}
+        out["varied"] = {one.regime: varied_json(one) for one in varied}
         click.echo(json.dumps(out, indent=2, default=_plain))
         return int(ExitCode.DONE)
+    notes += varied_lines([one for one in varied if one.regime in (regime, few)])
     if runs and resampling["resamples"] < RESAMPLES:
         notes.append(
             f"With {resampling['resamples']:,} resamples no p-value is below {2 / (resampling['resamples'] + 1):.2g}, "

@@ -31,6 +31,7 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
     from geneb_jax.stats.protocol import protocol_differences
     from geneb_jax.stats.samples import tasks_of
     from geneb_jax.stats.uncertainty import score_intervals
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     require_mcc(resampling)
     categories = tasks_of(runs)
@@ -49,7 +50,11 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
     protocol = protocol_differences(runs, shared)
     if as_json:
         rows = [{**asdict(place), "behind": place.behind} for place in found]
-        click.echo(json.dumps({"places": rows, "protocol": protocol}, indent=2))
+        varied = {one.regime: varied_json(one) for one in samples.varied(resampling["source"])}
+        click.echo(json.dumps({"places": rows, "protocol": protocol, "varied": varied}, indent=2))
     else:
-        print_places(found, protocol, console(), level=resampling["level"])
+        to = console()
+        for line in varied_lines(samples.varied(resampling["source"])):
+            to.print(line)
+        print_places(found, protocol, to, level=resampling["level"])
     return int(ExitCode.DONE)

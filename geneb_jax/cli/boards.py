@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geneb_jax.run import Run
     from geneb_jax.stats.aggregate import Series
     from geneb_jax.stats.analysis.board import Entry, ScoreBoard
+    from geneb_jax.stats.varied import Varied
 
 _UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 
@@ -98,8 +99,8 @@ def published_board(version: SizeVersion, own_sizes: Sequence[str], *, self_repo
 
 def open_board(
     paths: Sequence[Path], resampling: Mapping[str, Any], *, version: SizeVersion, own_sizes: Iterable[str], quiet: bool
-) -> tuple[list[Run], ScoreBoard]:
-    """The runs in these directories, and their board, with resamples."""
+) -> tuple[list[Run], ScoreBoard, list[Varied]]:
+    """The runs in these directories, their board, with resamples, and what varies in these."""
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.stats.analysis.board import ScoreBoard
 
@@ -109,7 +110,8 @@ def open_board(
     samples, done = open_samples(runs, resampling, quiet=quiet)
     settings = settings_of(resampling, "source", "resamples", "seed")
     with done as tick:
-        return runs, ScoreBoard.of_runs(samples, entries, done=tick, **settings)
+        board = ScoreBoard.of_runs(samples, entries, done=tick, **settings)
+    return runs, board, samples.varied(resampling["source"])
 
 
 def require_mcc(resampling: Mapping[str, Any]) -> None:

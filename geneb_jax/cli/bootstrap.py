@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
-@resample_options(sources=("rows", "draws", "both", "tasks"))
+@resample_options(sources=("both", "rows", "draws", "tasks"))
 @suite_options(required=False, made="run", tasks=False)
 @click.option("--method", type=click.Choice(("bca", "percentile", "basic")), default="bca", show_default=True,
               help="Kind of interval.")  # fmt: skip
@@ -29,12 +29,14 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     """Intervals of the scores in RUN…, from the predictions that runs keep; nothing is fitted again.
 
     What varies is said by --source: the test rows (the same for all encoders), the few-shot draws, both, or the tasks.
-    docs/uncertainty.md explains each and shows how often the intervals hold the truth.
+    Full data has no draws, so there `both` is the rows. docs/uncertainty.md explains each and shows how often the
+    intervals hold the truth.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.report.uncertainty import print_scores
     from geneb_jax.stats.uncertainty import score_intervals, task_resampled_scores
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     wanted = check_scopes(scopes)
     opened = open_runs(runs)
@@ -43,19 +45,24 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     size = max(len(run.meta.suite.categories) for run in opened)
     with done as tick:
         if resampling["source"] == "tasks":
-            found = task_resampled_scores(samples, num_in_suite=size, method=method, done=tick, **settings)  # type: ignore[arg-type]
+            own = settings_of(resampling, "metric", "level")
+            found = task_resampled_scores(samples, num_in_suite=size, done=tick, **own)
         else:
             found = score_intervals(
                 samples, num_in_suite=size, source=resampling["source"], method=method, done=tick, **settings  # type: ignore[arg-type]
             )  # fmt: skip
     shown = [score for score in found if score.scope in wanted]
     if as_json:
-        click.echo(json.dumps([asdict(score) for score in shown], indent=2))
+        held = {one.regime: one for one in samples.varied(resampling["source"])}
+        rows = [{**asdict(score), **varied_json(held[score.regime])} for score in shown]
+        click.echo(json.dumps(rows, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[resampling["metric"]])
-        what = {"rows": "test rows", "draws": "few-shot draws", "both": "test rows and draws", "tasks": "tasks"}
-        to.print(f"Intervals: {method}, {resampling['resamples']:,} resamples of the {what[resampling['source']]}.")
+        how = f"{method}, {resampling['resamples']:,} resamples" if resampling["source"] != "tasks" else "Student's t"
+        to.print(f"Intervals at {resampling['level']:.0%}: {how}.")
+        for line in varied_lines(samples.varied(resampling["source"])):
+            to.print(line)
         print_scores(shown, to, level=resampling["level"])
     return int(ExitCode.DONE)
 

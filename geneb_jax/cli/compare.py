@@ -17,7 +17,7 @@ from geneb_jax.errors import ExitCode
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
-@resample_options(sources=("rows", "draws", "both"))
+@resample_options(sources=("both", "rows", "draws"))
 @suite_options(required=False, made="run", tasks=False)
 @click.option("--scope", "scopes", default="macro", show_default=True, metavar="LIST",
               help="Which rankings: macro, micro, category, task.")  # fmt: skip
@@ -42,6 +42,7 @@ def command(
     from geneb_jax.report.uncertainty import print_comparison
     from geneb_jax.stats.compare import compare
     from geneb_jax.stats.gain import floor_digests, gains_over_floor
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     wanted = check_scopes(scopes)
     opened = open_runs(runs)
@@ -60,12 +61,15 @@ def command(
         for name in ("differences", "ranks", "rankings"):
             parts[name] = [row for row in parts[name] if row["scope"] in wanted]
         parts["gains"] = [asdict(row) for row in gains if row.scope in wanted]
-        click.echo(json.dumps({**parts, "left_out": found.left_out}, indent=2))
+        varied = {one.regime: varied_json(one) for one in samples.varied(resampling["source"])}
+        click.echo(json.dumps({**parts, "left_out": found.left_out, "varied": varied}, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[resampling["metric"]])
-        count, source, level = (resampling[name] for name in ("resamples", "source", "level"))
-        to.print(f"{count:,} paired resamples ({source}); intervals at {level:.0%}.")
+        count, level = (resampling[name] for name in ("resamples", "level"))
+        to.print(f"{count:,} paired resamples; intervals at {level:.0%}.")
+        for line in varied_lines(samples.varied(resampling["source"])):
+            to.print(line)
         if gain:
             print_gains(gains, to, level=level, scopes=wanted)
             return int(ExitCode.DONE)

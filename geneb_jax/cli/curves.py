@@ -40,6 +40,7 @@ def command(
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.stats.curves import learning_curves
     from geneb_jax.stats.stability import enough_draws, ranking_agreement
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     wanted = check_scopes(scopes)
     targets = split_numbers(reach, float, "--reach") if reach else []
@@ -51,6 +52,7 @@ def command(
         found = learning_curves(
             samples, targets=targets, scopes=wanted, num_in_suite=size, done=tick, **settings
         )  # fmt: skip
+    varied = samples.varied(resampling["source"])
     samples, _ = open_samples(opened, resampling, quiet=True)
     agreements = ranking_agreement(samples, scopes=wanted, metric=resampling["metric"], seed=resampling["seed"])
     enough = enough_draws(agreements, chance)
@@ -59,10 +61,13 @@ def command(
             **asdict(found),
             "agreements": [asdict(row) for row in agreements],
             "enough": [asdict(row) for row in enough],
+            "varied": {one.regime: varied_json(one) for one in varied},
         }
         click.echo(json.dumps({"geneb_type": "curves", "geneb_version": 1, **settings, **listing}, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[resampling["metric"]])
+        for line in varied_lines(varied):
+            to.print(line)
         print_curves(found, agreements, enough, to, level=resampling["level"])
     return int(ExitCode.DONE)

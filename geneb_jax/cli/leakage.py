@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--near/--no-near", default=True, show_default=True,
               help="Also near-duplicates: 80% of a test sequence's 12-letter words, on either strand, in one of train.",
               )  # fmt: skip
-@resample_options(sources=("rows", "draws", "both"), resamples=2_000)
+@resample_options(sources=("both", "rows", "draws"), resamples=2_000)
 @click.option("--write-groups", type=click.Path(path_type=Path), metavar="CSV",
               help="Also write which test rows repeat one another, as --groups CSV reads them.",
               )  # fmt: skip
@@ -87,11 +87,14 @@ def command(
     if as_json:
         reasons = {task: missing.what for task, missing in absent.items()}
         listing = {**settings, "near": near, "tasks": counts, "absent": reasons}
+        listing["varied"] = {one.regime: varied_json(one) for one in samples.varied(resampling["source"])}
         listing["scores"] = [asdict(s) for s in scores]
         click.echo(json.dumps({"geneb_type": "leakage", "geneb_version": 1, **listing}, indent=2))
     else:
         to = console()
         to.print(METRIC_LINES[resampling["metric"]])
+        for line in varied_lines(samples.varied(resampling["source"])):
+            to.print(line)
         to.print()
         print_leaks(counts, scores, {i.id: i.label for i in suite.tasks}, to, near=near, level=resampling["level"])
         for task_id, missing in absent.items():

@@ -295,6 +295,13 @@ def conclude(run: Run, *, as_json: bool) -> int:
     return int(ExitCode.SOME_FAILED if run.has_faults else ExitCode.DONE)
 
 
+_SOURCES = {
+    "both": "test rows and, where there are several, few-shot draws",
+    "rows": "test rows, the draws held fixed",
+    "draws": "few-shot draws, the rows held fixed",
+    "tasks": "the tasks",
+}
+
 regime_filter = click.option("--regimes", metavar="LIST", help="Only these, such as full,10shot. Default: all.")
 
 
@@ -305,7 +312,7 @@ def resample_options(
     return together(
         [
             click.option("--source", type=click.Choice(sources), default=sources[0], show_default=True,
-                         help="What is drawn anew: " + ", ".join(sources) + "."),
+                         help="What varies: " + "; ".join(f"{name}: {_SOURCES[name]}" for name in sources) + "."),
             *([regime_filter] if regimes else []),
             click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
                          show_default=True, help="Which score."),

@@ -29,7 +29,7 @@ content_options = together(
         click.option("--audit", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
                      help="Also show this audit, which `geneb tasks --audit --json` prints."),
         click.option("--no-intervals", is_flag=True, help="Show points alone: resample nothing, test nothing."),
-        resample_options(sources=("rows", "draws", "both")),
+        resample_options(sources=("both", "rows", "draws")),
         board_options,
     ]
 )  # fmt: skip
@@ -106,6 +106,7 @@ def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: 
     from geneb_jax.stats.compare import compare
     from geneb_jax.stats.samples import tasks_of
     from geneb_jax.stats.uncertainty import score_intervals
+    from geneb_jax.stats.varied import varied_lines
 
     tasks = tasks_of(runs)
     shown = set(known_tasks(tasks)) if published else set(tasks)
@@ -113,9 +114,10 @@ def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: 
     samples, done = open_samples(runs, resampling, quiet=False)
     with done as tick:
         scores = score_intervals((s for s in samples if s.task in shown), done=tick, **settings)
+    varied = samples.varied(resampling["source"])
     comparison = None
     if not published and len({score.series for score in scores}) > 1:
         samples, done = open_samples(runs, resampling, quiet=False)
         with done as tick:
             comparison = compare(samples, done=tick, **settings)
-    return Resampled(scores, comparison, *(resampling[name] for name in ("level", "resamples", "source")))
+    return Resampled(scores, comparison, resampling["level"], resampling["resamples"], varied_lines(varied))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geneb_jax.encoder.registry import ModelEntry
     from geneb_jax.stats.analysis.board import ScoreBoard
     from geneb_jax.stats.analysis.choice import Choice
+    from geneb_jax.stats.varied import Varied
 
 BYTES: Final = {"float32": 4, "half": 2}
 OVERHEAD: Final = 1.5
@@ -55,7 +56,7 @@ class Facts:
               "happen to be in the category; for runs, the paired test.")  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="How many to name.")
 @board_options
-@resample_options(sources=("rows", "draws", "both"), regimes=False)
+@resample_options(sources=("both", "rows", "draws"), regimes=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all models.")
 def command(
     runs: tuple[Path, ...], category: str, regime: str, max_params: str | None, max_memory: str | None, precision: str,
@@ -68,10 +69,12 @@ def command(
     there that the paired test cannot tell from the best. docs/choose.md explains both.
     """
     from geneb_jax.stats.analysis.choice import choose
+    from geneb_jax.stats.varied import varied_json, varied_lines
 
     families: Mapping[str, str] = {}
+    varied: list[Varied] = []
     if runs:
-        opened, board = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
+        opened, board, varied = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
         families = {encoder.name: encoder.family for run in opened for encoder in run.meta.encoders}
     else:
         board = published_board(version, own_sizes, self_reported=True)
@@ -90,12 +93,15 @@ def command(
     found = choose(board, eligible, regime=regime, scope=scope, margin=margin, level=resampling["level"])
     if as_json:
         out = {**asdict(found), "left_out": left_out}
+        out["varied"] = {one.regime: varied_json(one) for one in varied if one.regime == regime}
         for one in out["candidates"]:
             own = facts[one["model"]]
             one.update(name=own.name, memory=own.memory, licence=own.licence, steps=_steps(own))
         click.echo(json.dumps(out, indent=2))
     else:
         _print(found, facts, left_out, count=count, precision=precision, published=not runs)
+        for line in varied_lines([one for one in varied if one.regime == regime]):
+            click.echo(line)
     return int(ExitCode.DONE)
 
 

@@ -16,7 +16,7 @@ from geneb_jax.errors import DataError
 
 if TYPE_CHECKING:
     from geneb_jax.run import Run
-    from geneb_jax.stats.samples import TaskSample
+    from geneb_jax.stats.varied import Samples
 
 
 def open_runs(paths: Sequence[Path]) -> list[Run]:
@@ -33,9 +33,10 @@ def settings_of(resampling: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def open_samples(
     runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool
-) -> tuple[Iterator[TaskSample], AbstractContextManager[Callable[[object], None] | None]]:
+) -> tuple[Samples, AbstractContextManager[Callable[[object], None] | None]]:
     """The runs' tasks, one at a time, and a progress bar that counts those that are done."""
     from geneb_jax.stats.samples import task_samples, tasks_of
+    from geneb_jax.stats.varied import Samples
 
     regimes = split_list(resampling["regimes"]) if resampling.get("regimes") else None
     groups = None
@@ -43,7 +44,7 @@ def open_samples(
         groups = groups_by_rule(runs, str(resampling["groups"]), resampling.get("suite_name"), resampling.get("data"))
     elif resampling["groups"]:
         groups = read_groups(resampling["groups"])
-    return task_samples(runs, regimes=regimes, groups=groups), _progress(len(tasks_of(runs)), quiet)
+    return Samples(task_samples(runs, regimes=regimes, groups=groups)), _progress(len(tasks_of(runs)), quiet)
 
 
 @contextmanager

@@ -26,7 +26,11 @@ MARKS: Final = {
         f"in {DEGENERATE:.0%} or more of the resamples one class was all there was, and the score 0 by rule",
     ),
     "few rows": ("˙", f"fewer than {SMALL} test rows (or groups of rows): such intervals are too short"),
-    "no draws": ("¹", "a single fit: its interval holds no variance of draws"),
+    "no draws": ("¹", "a single draw or fit: its interval holds no variance of draws"),
+    "one task": (
+        "²",
+        "a category of one task cannot tell how its tasks differ: they are taken to differ as the others' do",
+    ),
     "partial": ("…", "tasks of the suite are missing; not to be compared with other sets of tasks"),
 }
 """Sign and meaning of every mark."""

@@ -10,7 +10,7 @@ What varies is named by `Source`:
   row noise twice is in `geneb_jax.stats.draws`.
 
 Rows of different tasks are resampled independently. Tasks are held fixed; "would other tasks rank the encoders so?" is
-another question, asked by `task_resampled`.
+another question (`geneb_jax.stats.task_spread`).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from geneb_jax.stats.aggregate import Metric
 from geneb_jax.stats.counts import Layout, columns, scores
 from geneb_jax.stats.draws import Deviations, noise, without_noise
 from geneb_jax.stats.samples import TaskSample, Unit
-from geneb_kernels.resample import resample_weights, resampled_sums
+from geneb_kernels.resample import resampled_sums
 
 Source = Literal["rows", "draws", "both"]
 SOURCES: Final[tuple[Source, ...]] = ("rows", "draws", "both")
 
 RESAMPLES: Final = 10_000
 
-_ROWS, _TASKS = 0, 2
+_ROWS: Final = 0
 """Last part of a key: what is resampled."""
 
 FEWEST: Final = 1_000
@@ -182,7 +182,7 @@ def task_distribution(
     sample: TaskSample,
     metric: Metric,
     *,
-    source: Source = "rows",
+    source: Source = "both",
     resamples: int = RESAMPLES,
     seed: int = 0,
     influence: bool = True,
@@ -311,23 +311,3 @@ def _influence(items: NumpyFloat, layout: Layout, metric: Metric) -> NumpyFloat:
     centre = (counts[:, None] * without).sum(axis=0) / len(items)
     values: NumpyFloat = ((len(items) - 1) * (centre - without))[np.ravel(of)]
     return values
-
-
-def task_resampled(
-    scores_by_task: NumpyFloat, categories: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[NumpyFloat, NumpyFloat]:
-    """(macro, micro) (b, U) when the tasks themselves are drawn anew, from scores (t, U) and their categories.
-
-    Macro draws within each category, as many as it has, so a category of one task does not vary; micro draws from
-    all tasks.
-    """
-    names = np.asarray(categories)
-    t, U = scores_by_task.shape
-    macro = np.zeros((resamples, U))
-    kinds = sorted(set(categories))
-    for i, name in enumerate(kinds):
-        rows = np.flatnonzero(names == name)
-        generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, i, _TASKS))))
-        macro += resample_weights(generator, resamples, len(rows)) @ scores_by_task[rows] / len(rows) / len(kinds)
-    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, len(kinds), _TASKS))))
-    return macro, resample_weights(generator, resamples, t) @ scores_by_task / t

@@ -170,7 +170,7 @@ def compare(
     samples: Iterable[TaskSample],
     *,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,

@@ -86,7 +86,7 @@ def rescored(
     leaked: Mapping[str, NumpyBool],
     *,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,

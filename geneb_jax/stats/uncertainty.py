@@ -8,18 +8,18 @@ from typing import Final, Self
 
 import numpy as np
 
-from geneb_jax.stats.aggregate import Metric, Series, macro_micro
+from geneb_jax.stats.aggregate import Metric, Series
 from geneb_jax.stats.bootstrap import (
     RESAMPLES,
     Distribution,
     Source,
     plain_scores,
     task_distribution,
-    task_resampled,
 )
 from geneb_jax.stats.intervals import Method, interval
 from geneb_jax.stats.means import CategorySums, Scope
 from geneb_jax.stats.samples import TaskSample, Unit
+from geneb_jax.stats.task_spread import task_means
 
 SMALL: Final = 100
 """Test rows (or groups) below which an interval of a task is marked: its coverage falls short (docs/uncertainty.md)."""
@@ -28,7 +28,7 @@ DEGENERATE: Final = 0.01
 """Share of resamples with one true or predicted class from which a score is marked."""
 
 
-MARKS: Final = ("one class", "few rows", "no draws", "partial")
+MARKS: Final = ("one class", "few rows", "no draws", "one task", "partial")
 """What weakens an interval (`Score.marks`)."""
 
 
@@ -36,8 +36,9 @@ MARKS: Final = ("one class", "few rows", "no draws", "partial")
 class Score:
     """An estimate with its interval, and how both came about.
 
-    `se` is the bootstrap standard error. `marks` names what weakens it: "one class" (degenerate resamples), "few rows",
-    "no draws" (draw variance was asked for of a regime with a single draw), "partial" (tasks of the suite are missing).
+    `se` is the standard error. `marks` names what weakens it: "one class" (degenerate resamples), "few rows",
+    "no draws" (draw variance was asked for of a few-shot regime with a single draw), "one task" (tasks were to vary,
+    and a category has a single one), "partial" (tasks of the suite are missing). Intervals end where the metric does.
     """
 
     scope: Scope
@@ -93,7 +94,7 @@ class Spread:
             found.values, found.estimate, level=level, method=method, acceleration=found.acceleration
         )  # fmt: skip
         return Score(
-            self.scope, self.name, self.series, self.regime, metric, float(found.estimate), float(low), float(high),
+            self.scope, self.name, self.series, self.regime, metric, float(found.estimate), *_within(metric, low, high),
             float(found.se), self.num_tasks, self.part.num_rows,
             tuple(mark for mark in MARKS if mark in self.part.marks),
         )  # fmt: skip
@@ -104,7 +105,7 @@ def spreads(
     *,
     num_in_suite: int | None = None,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     resamples: int = RESAMPLES,
     seed: int = 0,
     influence: bool = True,
@@ -138,7 +139,7 @@ def score_intervals(
     *,
     num_in_suite: int | None = None,
     metric: Metric = "mcc",
-    source: Source = "rows",
+    source: Source = "both",
     method: Method = "bca",
     level: float = 0.95,
     resamples: int = RESAMPLES,
@@ -164,40 +165,46 @@ def task_resampled_scores(
     *,
     num_in_suite: int | None = None,
     metric: Metric = "mcc",
-    method: Method = "bca",
     level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
     done: Callable[[TaskSample], None] | None = None,
 ) -> list[Score]:
-    """Macro and micro of all units, with intervals from drawing tasks anew and nothing else: would other tasks of these
-    categories say the same? (`geneb_jax.stats.bootstrap.task_resampled`; BCa's acceleration is taken as 0.)"""
-    held: dict[tuple[Series, str], list[tuple[str, str, float, int]]] = {}
+    """Categories, macro and micro of all units, with intervals from drawing tasks anew, each with rows of its own.
+
+    Would other tasks of these categories say the same? (`geneb_jax.stats.task_spread`)
+
+    Raises:
+        UsageError: a unit has a score on a single task.
+    """
+    held: dict[tuple[Series, str], list[tuple[str, float, int]]] = {}
     for sample in samples:
         plain = plain_scores(sample, metric)
         for unit, estimate in zip(sample.units, plain, strict=True):
-            held.setdefault(unit.name, []).append((sample.task, sample.category, estimate, sample.num_groups))
+            held.setdefault(unit.name, []).append((sample.category, estimate, sample.num_groups))
         if done is not None:
             done(sample)
     found = []
     for (series, regime), rows in held.items():
-        categories = {task: category for task, category, _, _ in rows}
-        estimates = macro_micro({task: estimate for task, _, estimate, _ in rows}, categories)
-        assert estimates is not None
-        column = np.array([estimate for _, _, estimate, _ in rows])[:, None]
-        drawn = task_resampled(column, list(categories.values()), resamples=resamples, seed=seed)
-        marks = () if num_in_suite is None or len(rows) == num_in_suite else ("partial",)
-        scopes: tuple[Scope, ...] = ("macro", "micro")
-        for scope, estimate, values in zip(scopes, estimates, drawn, strict=True):
-            low, high = interval(values[:, 0], np.asarray(estimate), level=level, method=method)
+        categories = [category for category, *_ in rows]
+        partial = num_in_suite is not None and len(rows) != num_in_suite
+        for mean in task_means(np.array([estimate for _, estimate, _ in rows]), categories):
+            marks = {"one task"} if mean.borrowed else set()
+            marks |= {"partial"} if partial and mean.scope != "category" else set()
+            size = sum(size for category, _, size in rows if mean.scope != "category" or category == mean.name)
             found.append(
-                Score(scope, scope, series, regime, metric, estimate, float(low), float(high),
-                      float(values.std(ddof=1)), len(rows), sum(size for *_, size in rows), marks)
+                Score(mean.scope, mean.name, series, regime, metric, mean.estimate, *_within(metric, *mean.ends(level)),
+                      mean.se, mean.num_tasks, size, tuple(mark for mark in MARKS if mark in marks))
             )  # fmt: skip
     return found
+
+
+def _within(metric: Metric, low: NumpyFloat | float, high: NumpyFloat | float) -> tuple[float, float]:
+    """Ends of an interval inside the metric's range; NaN stays."""
+    least = -1.0 if metric == "mcc" else 0.0
+    return float(np.clip(low, least, 1)), float(np.clip(high, least, 1))
 
 
 def _marks(found: Distribution, unit: Unit, source: Source) -> frozenset[str]:
     """What weakens a unit's score and every mean that holds it."""
     marks = {"one class"} if found.degenerate >= DEGENERATE else set()
-    return frozenset(marks | ({"no draws"} if source != "rows" and len(unit.draws) == 1 else set()))
+    single = len(unit.draws) == 1 and (source == "draws" or (source == "both" and unit.regime != "full"))
+    return frozenset(marks | ({"no draws"} if single else set()))

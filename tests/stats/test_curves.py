@@ -63,7 +63,7 @@ def test_points_are_the_usual_intervals_and_their_variance_is_split() -> None:
     found = learning_curves(SAMPLES, scopes=("task", "macro"), source="rows", resamples=1000)
     points = {(p.score.name, p.score.series.encoder, p.shots): p for p in found.points}
     assert [p.shots for p in found.points if (p.score.name, p.score.series) == ("macro", series("e0"))] == [1, 8, None]
-    usual = {(s.name, s.series.encoder, s.regime): s for s in score_intervals(SAMPLES, resamples=1000)}
+    usual = {(s.name, s.series.encoder, s.regime): s for s in score_intervals(SAMPLES, source="rows", resamples=1000)}
     assert points["macro", "e1", 8].score == usual["macro", "e1", "8shot"]
     one = points["u", "e2", 8]
     places = next(unit.draws for unit in SAMPLES[1].units if unit.name == (series("e2"), "8shot"))

@@ -21,13 +21,16 @@ Cells = dict[Place, dict[str, Cell]]
 
 @dataclass(frozen=True)
 class Resampled:
-    """Intervals and comparisons of the runs; `comparison` is None where there is a single series."""
+    """Intervals and comparisons of the runs; `comparison` is None where there is a single series.
+
+    `varied` says what varied and what was held fixed, a line for the regimes of which the same is to be said.
+    """
 
     scores: Sequence[Score]
     comparison: Comparison | None
     level: float
     resamples: int
-    source: str
+    varied: Sequence[str]
 
 
 def merged(runs: Sequence[Run]) -> Run:

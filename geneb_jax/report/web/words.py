@@ -63,10 +63,9 @@ def method_lines(resampled: Resampled | None) -> tuple[tuple[str, str], ...]:
     """How the intervals and ranks of runs were made."""
     if resampled is None:
         return (NOT_RESAMPLED,)
-    source = {"rows": "test rows", "draws": "few-shot draws", "both": "test rows and few-shot draws"}[resampled.source]
     intervals = (
-        f"{resampled.level:.0%}, BCa bootstrap, {resampled.resamples:,} resamples of the {source}, the same for every "
-        "encoder. Nothing is fitted again."
+        f"{resampled.level:.0%}, BCa bootstrap, {resampled.resamples:,} resamples, the same for every encoder. "
+        f"{' '.join(f'In {line}' for line in resampled.varied)} Nothing is fitted again."
     )
     if resampled.comparison is None:
         return (("Intervals", intervals),)

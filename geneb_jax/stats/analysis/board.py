@@ -73,7 +73,7 @@ class ScoreBoard:
         samples: Iterable[TaskSample],
         entries: Mapping[Series, Entry],
         *,
-        source: Source = "rows",
+        source: Source = "both",
         resamples: int = RESAMPLES,
         seed: int = 0,
         done: Callable[[TaskSample], None] | None = None,
