@@ -50,6 +50,7 @@ def command(
     from geneb_jax.report.tables import METRIC_LINES, console
     from geneb_jax.run import Run
     from geneb_jax.stats.leakage import rescored
+    from geneb_jax.stats.varied import varied_json, varied_lines
     from geneb_jax.task.near import leaked_rows
 
     opened = Run.open(run)

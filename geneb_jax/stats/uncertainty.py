@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from geneb_jax.axes import NumpyFloat
 from geneb_jax.stats.aggregate import Metric, Series
 from geneb_jax.stats.bootstrap import (
     RESAMPLES,

@@ -196,7 +196,7 @@ def test_flips_are_tested_as_geneb_compare_tests_differences(place: Path, found:
             ] if setting["C"] != "-" else []  # fmt: skip
             differences = {
                 frozenset((d.first.encoder, d.second.encoder)): d.p_max_t
-                for d in compare(chosen, resamples=200).differences if d.scope == "macro"
+                for d in compare(chosen, source="rows", resamples=200).differences if d.scope == "macro"
             }  # fmt: skip
             for flip in row["flips"]:
                 assert flip[p] == pytest.approx(differences[frozenset((flip["ahead"], flip["behind"]))], abs=0.02)
