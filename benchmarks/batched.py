@@ -15,7 +15,7 @@ from benchmarks.checks import lane_rows
 from benchmarks.racers import Fit, torch_device
 from benchmarks.workloads import Problem
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import Lane
+from geneb_jax.probes import Lane
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from benchmarks.record import Ceilings
 from benchmarks.timing import best_of
 from benchmarks.workloads import Problem, Size
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import Lane, rounds
+from geneb_jax.probes import Lane, rounds
 from geneb_kernels.precision import HIGHEST
 
 COPY_BYTES = {"toy": 8 << 20, "real": 256 << 20}

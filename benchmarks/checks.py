@@ -13,8 +13,8 @@ from benchmarks.workloads import Problem
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.linear.reference import objective, one_hot
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe import Lane, LaneResult, draw_rows, fit_task, fit_task_sklearn
-from geneb_jax.probe.harness import decision_margins
+from geneb_jax.probes import Lane, LaneResult, draw_rows, fit_task, fit_task_sklearn
+from geneb_jax.probes.harness import decision_margins
 
 GAP = 1e-5
 """Largest relative objective gap of a float32 fit (issue 2's parity)."""

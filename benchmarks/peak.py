@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.machine import ROOT
-from geneb_jax.probe import Lane
+from geneb_jax.probes import Lane
 
 if TYPE_CHECKING:  # encoders, suites and pydantic would count as ours
     from benchmarks.record import Memory
@@ -78,7 +78,7 @@ def _largest() -> int:
 def _child(folder: Path) -> None:
     import jax
 
-    from geneb_jax.probe import fit_task
+    from geneb_jax.probes import fit_task
 
     jax.devices()
     arrays = [np.load(folder / f"{array}.npy") for array in ARRAYS]

@@ -15,7 +15,7 @@ from unittest import mock
 import jax
 
 from benchmarks.timing import compile_counter
-from geneb_jax.probe import fit
+from geneb_jax.probes import fit
 
 STEPS = {
     "build_design": "transfer",
@@ -26,7 +26,7 @@ STEPS = {
     "settled": "score",
     "lane_results": "score",
 }
-"""Function of `geneb_jax.probe.fit` -> phase."""
+"""Function of `geneb_jax.probes.fit` -> phase."""
 
 PHASES = ("transfer", "solve", "score", "compile")
 

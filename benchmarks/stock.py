@@ -15,7 +15,7 @@ from benchmarks.checks import lane_rows
 from benchmarks.record import Rival
 from benchmarks.timing import seconds_of
 from benchmarks.workloads import Problem
-from geneb_jax.probe import Lane
+from geneb_jax.probes import Lane
 
 
 def harness_loop(problem: Problem, lanes: Sequence[Lane], dtype: str, keep: dict[str, Any] | None = None) -> str:

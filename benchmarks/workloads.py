@@ -14,7 +14,7 @@ import numpy as np
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.encoder import load_encoder
 from geneb_jax.errors import MissingDataError, unknown_name
-from geneb_jax.probe import GENEB_REGIMES, GENEB_SEEDS, Lane, LogisticSpec, Regime
+from geneb_jax.probes import GENEB_REGIMES, GENEB_SEEDS, Lane, LogisticSpec, Regime
 from geneb_jax.task import load_suite
 
 Size = Literal["toy", "real"]

@@ -22,7 +22,7 @@ if version("jax").startswith("0.10."):  # an XLA that does not know a flag ends 
 os.environ.setdefault("XLA_FLAGS", _QUICK)
 
 # axis names and dtypes of every numeric signature are checked in the tests, and free in production; before any import
-install_import_hook([f"geneb_jax.{layer}" for layer in ("linear", "metric", "solve", "probe")], "beartype.beartype")
+install_import_hook([f"geneb_jax.{layer}" for layer in ("linear", "metric", "solve", "probes")], "beartype.beartype")
 
 _SHARED = Path(os.environ.get("GENEB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -14,9 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from geneb_jax.linear import reference
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
 from tests.tolerances import LIMITS, REFERENCE_GAP, TIE, limit
 
 N, D, M = 100, 24, 1000

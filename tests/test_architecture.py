@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"geneb_jax": ROOT / "geneb_jax", "geneb_kernels": ROOT / "kernels" / "geneb_kernels"}
 GROUND = {"errors", "status", "axes"}
-NUMERICS = {"linear", "metric", "solve", "probe"}
+NUMERICS = {"linear", "metric", "solve", "probes"}
 DATA = {"task", "encoder", "store"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -23,21 +23,21 @@ ALLOWED: dict[str, set[str]] = {
     "linear": {"axes", "geneb_kernels"},
     "metric": {"axes", "geneb_kernels"},
     "solve": {"linear", "status", "axes", "geneb_kernels"},
-    "probe": {"linear", "solve", "metric", "status", "errors", "axes", "geneb_kernels"},
-    "estimator": {"probe", "linear", "solve", "metric", *GROUND},
+    "probes": {"linear", "solve", "metric", "status", "errors", "axes", "geneb_kernels"},
+    "estimator": {"probes", "linear", "solve", "metric", *GROUND},
     "published": {"errors", "axes"},
     "task": {"published", "errors", "axes"},
     "encoder": {"published", "errors", "axes"},
     "store": {"errors", "axes"},
     "run": NUMERICS | DATA | GROUND | {"geneb_kernels"},
-    "stats": {"metric", "probe", "run", "status", "errors", "axes", "geneb_kernels", "published"},
-    "report": {"stats", "probe", "run", "status", "published", "errors"},
+    "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published"},
+    "report": {"stats", "probes", "run", "status", "published", "errors"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published", "geneb_kernels"},
 }
 # heavy package -> modules that are only reached when it is needed, and may import it at their top
 LEAVES = {
-    "jax": r"(linear|metric|solve|probe)\..*|encoder\.(random_conv|flax\..*)|geneb_kernels.*",
-    "flax": r"encoder\.(random_conv|flax\..*)|probe\.heads\.mlp",
+    "jax": r"(linear|metric|solve|probes)\..*|encoder\.(random_conv|flax\..*)|geneb_kernels.*",
+    "flax": r"encoder\.(random_conv|flax\..*)|probes\.heads\.mlp",
     "sklearn": r"estimator\..*",
     "rich": r"report\..*",
     "pyarrow": r"task\.(check|table)",

@@ -9,7 +9,7 @@ from jaxtyping import TypeCheckError
 
 from geneb_jax.linear.objective import row_losses
 from geneb_jax.metric import mcc
-from geneb_jax.probe.design import raw_coefficients
+from geneb_jax.probes.design import raw_coefficients
 from geneb_jax.solve.span import span
 
 

@@ -18,8 +18,8 @@ from benchmarks.rows.base import Bench, Context, fit
 from benchmarks.timing import best_of, seconds_of
 from benchmarks.workloads import Problem, Workload, geneb_lanes
 from geneb_jax.linear.reference import one_hot
-from geneb_jax.probe.blocks import ArrayRows, stream
-from geneb_jax.probe.lanes import Lanes, zero_state
+from geneb_jax.probes.blocks import ArrayRows, stream
+from geneb_jax.probes.lanes import Lanes, zero_state
 from geneb_jax.solve.newton import solve_exact
 from geneb_jax.solve.newton_cg import Problem as LaneProblem
 from geneb_jax.solve.newton_cg import State

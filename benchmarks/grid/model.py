@@ -15,8 +15,8 @@ from scipy.optimize import nnls
 
 from benchmarks.grid.shape import Cell
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import GENEB_SEEDS
-from geneb_jax.probe.design import padded_rows
+from geneb_jax.probes import GENEB_SEEDS
+from geneb_jax.probes.design import padded_rows
 
 Parts = dict[str, float]
 

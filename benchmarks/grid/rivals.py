@@ -24,7 +24,7 @@ from benchmarks.stock import harness_loop
 from benchmarks.timing import seconds_of
 from benchmarks.workloads import Problem, Workload, geneb_lanes
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import GENEB_SEEDS, Lane
+from geneb_jax.probes import GENEB_SEEDS, Lane
 
 GUESS = 5e-7
 """Seconds of the harness by row, column and output, to choose cells by; what counts is measured."""

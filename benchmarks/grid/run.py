@@ -34,7 +34,7 @@ from benchmarks.phases import Watch
 from benchmarks.rows.store_rows import disk, forget
 from benchmarks.workloads import geneb_lanes
 from geneb_jax.errors import StoreError
-from geneb_jax.probe import fit, streamed
+from geneb_jax.probes import fit, streamed
 from geneb_jax.run import Run, probe
 from geneb_jax.run.compile_cache import ENVIRONMENT
 from geneb_jax.run.directory import RunWriter

@@ -6,7 +6,7 @@ from benchmarks.rows import bootstrap_rows, curves, embed_rows, heads_rows, stoc
 from benchmarks.rows.base import Bench, Goal
 from benchmarks.workloads import Size, draw_lanes, full_lane, penalty_lanes
 from geneb_jax.errors import unknown_name
-from geneb_jax.probe import Lane
+from geneb_jax.probes import Lane
 
 STOCK = "stock harness loop"
 FIVE_C = (0.01, 0.1, 1.0, 10.0, 100.0)

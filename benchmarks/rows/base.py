@@ -13,7 +13,7 @@ from benchmarks.peak import peak_memory
 from benchmarks.record import Ceilings, Check, Memory, Rival, Row, Shape, Steady, Target
 from benchmarks.timing import Timed, time_call
 from benchmarks.workloads import Problem, Size, available, geneb_lanes, load_problem, workload
-from geneb_jax.probe import Lane, LaneResult, LogisticSpec, fit_task
+from geneb_jax.probes import Lane, LaneResult, LogisticSpec, fit_task
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from benchmarks.workloads import (
     penalty_lanes,
     workload,
 )
-from geneb_jax.probe import Lane, LaneResult
+from geneb_jax.probes import Lane, LaneResult
 
 CHECKED_LANES = 20
 """Of many draws only the first so many are compared with the optimum."""

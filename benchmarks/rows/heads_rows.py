@@ -17,10 +17,10 @@ from benchmarks.rows.base import Bench, Context, finish
 from benchmarks.timing import time_call
 from benchmarks.workloads import Problem, Size, geneb_lanes
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.probe import Lane, LaneResult, LogisticSpec, fit_task
-from geneb_jax.probe.heads.fit import fit_heads
-from geneb_jax.probe.heads.harness import sklearn_model
-from geneb_jax.probe.heads.specs import HEADS, SvmSpec, parse_head
+from geneb_jax.probes import Lane, LaneResult, LogisticSpec, fit_task
+from geneb_jax.probes.heads.fit import fit_heads
+from geneb_jax.probes.heads.harness import sklearn_model
+from geneb_jax.probes.heads.specs import HEADS, SvmSpec, parse_head
 
 MLP_DIFFERENCE = 0.1
 """Largest difference of the MLP's mean MCC on the whole split: in float32 training amplifies rounding."""

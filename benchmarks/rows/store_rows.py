@@ -18,7 +18,7 @@ from benchmarks.timing import Timed, seconds_of
 from benchmarks.workloads import Workload, geneb_lanes, workload
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder import load_encoder
-from geneb_jax.probe import fit_task
+from geneb_jax.probes import fit_task
 from geneb_jax.run.embedding import embed
 from geneb_jax.store import EmbeddingStore, Manifest, open_store
 from geneb_jax.store.arrays import default_rows

@@ -15,7 +15,7 @@ from benchmarks.record import Row
 from benchmarks.rows.base import Bench, Context, finish, fit, time_fit
 from benchmarks.workloads import Problem, full_lane
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.probe import Lane, LogisticSpec
+from geneb_jax.probes import Lane, LogisticSpec
 
 SUBOPTIMALITY = 1e-6
 TOLERANCES = (1e-6, 1e-7, 1e-8, None)

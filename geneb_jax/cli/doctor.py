@@ -15,7 +15,7 @@ import click
 
 from geneb_jax.cli.options import split_list
 from geneb_jax.errors import ExitCode, UsageError
-from geneb_jax.probe.spec import Dtype
+from geneb_jax.probes.spec import Dtype
 
 if TYPE_CHECKING:
     from geneb_jax.run.parity import ParityRow

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
-from geneb_jax.probe.solvers import SOLVER_CHOICES
+from geneb_jax.probes.solvers import SOLVER_CHOICES
 from geneb_jax.run.engines import ENGINES
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.heads.specs import AnyHead
-    from geneb_jax.probe.spec import Penalised, ProbeSpec
+    from geneb_jax.probes.heads.specs import AnyHead
+    from geneb_jax.probes.spec import Penalised, ProbeSpec
     from geneb_jax.run.directory import Run
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -196,8 +196,8 @@ def make_all_specs(
         UsageError: an empty list, or an option that a type does not have.
         UnknownNameError: no such type, or setting of a type.
     """
-    from geneb_jax.probe.heads.specs import parse_head
-    from geneb_jax.probe.spec import LogisticSpec, Penalised
+    from geneb_jax.probes.heads.specs import parse_head
+    from geneb_jax.probes.spec import LogisticSpec, Penalised
 
     if not heads:
         raise UsageError("--probe is empty", cure="write logistic, or several types with commas")
@@ -228,8 +228,8 @@ def make_specs(base: Penalised, penalties: str, *, key: int = 0) -> list[ProbeSp
         UsageError: a word that is no number, or no number where one must be.
         ProbeError: a number that is no penalty.
     """
-    from geneb_jax.probe.regime import check_key
-    from geneb_jax.probe.spec import DEFAULT_GRID, HeldOutC
+    from geneb_jax.probes.regime import check_key
+    from geneb_jax.probes.spec import DEFAULT_GRID, HeldOutC
 
     check_key(key)
     fixed, auto, after = penalties.partition("auto")

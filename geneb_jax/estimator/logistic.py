@@ -25,7 +25,7 @@ from geneb_jax.estimator.inputs import (
     row_weights,
     weight_rows,
 )
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 
 FLOATS = (np.float64, np.float32)
@@ -98,7 +98,7 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Fit t probes on one X (n, d), which goes to the device once, in one batch; each is a fitted LogisticProbe.
 
         Y: one target (n,) for all, or (n, t) with one in each column. sample_weights: one weighting (n,) for all, or
-        (t, n) with one in each row, such as `geneb_jax.probe.bootstrap_weights`. C: t penalties instead of self.C.
+        (t, n) with one in each row, such as `geneb_jax.probes.bootstrap_weights`. C: t penalties instead of self.C.
         What is one for all is shared. Targets may have different classes; those with equally many are one batch.
         The result equals ``clone(self).set_params(C=C[i]).fit(X, Y[:, i], sample_weights[i])`` within the tolerance;
         this estimator itself stays as it was. Raises as `fit` does, naming the target or weighting, before any fit.
@@ -174,7 +174,7 @@ def _fit_probes(
     probes: Sequence[LogisticProbe], X: NumpyFloat, targets: list[Coded], weightings: list[NumpyFloat | None]
 ) -> None:
     """Fit probes of one class and dtype on X in place, all at once."""
-    from geneb_jax.probe.weighted import WeightedLane, fit_lanes
+    from geneb_jax.probes.weighted import WeightedLane, fit_lanes
 
     lanes = []
     for i, (probe, target, weights) in enumerate(zip(probes, targets, weightings, strict=True)):

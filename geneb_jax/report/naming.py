@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from geneb_jax.probe.spec import PENALISED
+from geneb_jax.probes.spec import PENALISED
 from geneb_jax.stats.aggregate import Series
 
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.probe.heads.specs import HeadSpec
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.spec import Dtype, HeldOutC, ProbeSpec
+from geneb_jax.probes.heads.specs import HeadSpec
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.spec import Dtype, HeldOutC, ProbeSpec
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.fit import TaskArrays
+    from geneb_jax.probes.fit import TaskArrays
 
 Fit = Callable[[list[Lane[Any]]], list[LaneResult]]
 _Asked = TypeVar("_Asked", bound=Lane[Any])
@@ -35,7 +35,7 @@ def fit_mixed(lanes: Sequence[Lane[Any]], logistic: Fit, heads: Fit) -> list[Lan
 
 def heads_of(task: TaskArrays, dtype: Dtype) -> Fit:
     """`fit_heads` on one task."""
-    from geneb_jax.probe.heads.fit import fit_heads
+    from geneb_jax.probes.heads.fit import fit_heads
 
     return partial(fit_heads, *task, dtype=dtype)
 
@@ -50,8 +50,8 @@ def fit_sklearn(
     stock: bool,
 ) -> list[LaneResult]:
     """Every lane by scikit-learn, one after the other."""
-    from geneb_jax.probe.harness import fit_task_sklearn
-    from geneb_jax.probe.heads.harness import fit_heads_sklearn
+    from geneb_jax.probes.harness import fit_task_sklearn
+    from geneb_jax.probes.heads.harness import fit_heads_sklearn
 
     task = X_train, y_train, X_test, y_test
     return fit_mixed(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from geneb_jax.errors import UsageError
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import GENEB_SEEDS, Regime, check_key, check_seeds, draw_seeds
-from geneb_jax.probe.spec import HeldOutC, ProbeSpec
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import GENEB_SEEDS, Regime, check_key, check_seeds, draw_seeds
+from geneb_jax.probes.spec import HeldOutC, ProbeSpec
 
 BLOCK_BYTES = 256 * 2**20
 """Most memory for what a block of lanes brings back: coefficients and predictions."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geneb_jax import __version__
 from geneb_jax.errors import RunError
-from geneb_jax.probe.spec import HeldOutC, ProbeSpec
+from geneb_jax.probes.spec import HeldOutC, ProbeSpec
 
 RUN_TYPE: Final = "run"
 RUN_VERSION: Final = 1

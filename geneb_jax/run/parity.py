@@ -10,10 +10,10 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe.harness import decision_margins, fit_task_sklearn, objective_value
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
-from geneb_jax.probe.spec import Dtype, LogisticSpec
+from geneb_jax.probes.harness import decision_margins, fit_task_sklearn, objective_value
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
+from geneb_jax.probes.spec import Dtype, LogisticSpec
 from geneb_jax.store import EmbeddingStore
 
 
@@ -144,7 +144,7 @@ def compare(
     started: Callable[[str], None] | None = None,
 ) -> Iterator[ParityRow]:
     """Fit every lane of every task with both engines; one row per task and regime as they are done."""
-    from geneb_jax.probe.fit import fit_task
+    from geneb_jax.probes.fit import fit_task
 
     spec = spec or LogisticSpec()
     lanes = [Lane(Regime.parse(r), seed, spec) for r in regimes for seed in seeds]

@@ -12,10 +12,10 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import GenebError, UsageError
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import GENEB_REGIMES, Regime
-from geneb_jax.probe.solvers import SolverChoice, check_solver
-from geneb_jax.probe.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import GENEB_REGIMES, Regime
+from geneb_jax.probes.solvers import SolverChoice, check_solver
+from geneb_jax.probes.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.controls import control_of
 from geneb_jax.run.directory import Run, RunWriter, finish
@@ -42,8 +42,8 @@ from geneb_jax.store import SplitIndex
 from geneb_jax.task import Suite
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.blocks import Rows
-    from geneb_jax.probe.choose import Choice
+    from geneb_jax.probes.blocks import Rows
+    from geneb_jax.probes.choose import Choice
 
 GROUP: Final = 8
 GROUP_BYTES: Final = 256 * 2**20
@@ -234,7 +234,7 @@ class _Worker:
         return needed + 2 * GROUP_BYTES <= self.reader.budget
 
     def _together(self, group: Sequence[Ready]) -> list[list[LaneResult]]:
-        from geneb_jax.probe.fit import TaskArrays
+        from geneb_jax.probes.fit import TaskArrays
 
         tasks = [TaskArrays(r.X_train, r.train.labels, r.X_test, r.test.labels) for r in group]  # type: ignore[arg-type]
         return self.reader.fit_together(tasks, [[asked.lane() for asked in r.lanes] for r in group])
@@ -271,7 +271,7 @@ class _Worker:
         choices: dict[int, Choice] = {}
         open_lanes = [(i, a.regime, a.seed, a.spec) for i, a in enumerate(asked) if isinstance(a.spec, HeldOutC)]
         if open_lanes:
-            from geneb_jax.probe.choose import choose_penalties
+            from geneb_jax.probes.choose import choose_penalties
 
             batched = self.settings.engine == "jax"
             chosen = choose_penalties(X_train, y_train, [lane[1:] for lane in open_lanes], self.fit, batched=batched)

@@ -15,7 +15,7 @@ from geneb_jax.run.streaming import non_finite_rows
 from geneb_jax.store import SplitIndex
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.blocks import Rows
+    from geneb_jax.probes.blocks import Rows
 
 
 @dataclass(frozen=True)

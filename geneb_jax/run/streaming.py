@@ -9,16 +9,16 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.solvers import SolverChoice
-from geneb_jax.probe.spec import Dtype, HeldOutC
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.solvers import SolverChoice
+from geneb_jax.probes.spec import Dtype, HeldOutC
 from geneb_jax.run.fitting import fit_mixed, heads_of, is_head
 from geneb_jax.run.lanes import Asked
 from geneb_jax.store import EmbeddingStore, SplitIndex
 
 if TYPE_CHECKING:
-    from geneb_jax.probe.blocks import IndexedRows, Rows
-    from geneb_jax.probe.fit import TaskArrays
+    from geneb_jax.probes.blocks import IndexedRows, Rows
+    from geneb_jax.probes.fit import TaskArrays
 
 READ_SHARDS = 2
 """Stored objects that a read may hold beside the rows it returns."""
@@ -38,7 +38,7 @@ class Reader:
     def budget(self) -> int:
         """The budget in bytes."""
         if self._budget is None:
-            from geneb_jax.probe.memory import default_budget
+            from geneb_jax.probes.memory import default_budget
 
             self._budget = default_budget()
         return self._budget
@@ -69,7 +69,7 @@ class Reader:
 
     def planned(self, element: EmbeddingStore, train: SplitIndex, test: SplitIndex, lanes: Sequence[Asked]) -> int:
         """Bytes that a fit on whole arrays takes."""
-        from geneb_jax.probe.memory import planned_bytes
+        from geneb_jax.probes.memory import planned_bytes
 
         full = {lane.spec for lane in lanes if lane.regime.shots is None}
         count = sum(len(spec.grid) if isinstance(spec, HeldOutC) else 1 for spec in full)
@@ -89,10 +89,10 @@ class Reader:
     ) -> list[LaneResult]:
         """`fit_task`, or `fit_task_streamed` for rows."""
         if isinstance(X_train, np.ndarray) and isinstance(X_test, np.ndarray):
-            from geneb_jax.probe.fit import TaskArrays
+            from geneb_jax.probes.fit import TaskArrays
 
             return self._fit_whole([TaskArrays(X_train, y_train, X_test, y_test)], [lanes])[0]
-        from geneb_jax.probe.streamed import fit_task_streamed
+        from geneb_jax.probes.streamed import fit_task_streamed
 
         assert not isinstance(X_train, np.ndarray)
         assert not isinstance(X_test, np.ndarray)
@@ -103,7 +103,7 @@ class Reader:
         return self._fit_whole(tasks, lanes)
 
     def _fit_whole(self, tasks: Sequence[TaskArrays], lanes: Sequence[Sequence[Lane]]) -> list[list[LaneResult]]:
-        from geneb_jax.probe.fit import fit_tasks
+        from geneb_jax.probes.fit import fit_tasks
 
         logistic = [[lane for lane in own if not is_head(lane.spec)] for own in lanes]
         some = [i for i, own in enumerate(logistic) if own]
@@ -117,7 +117,7 @@ class Reader:
 
 def store_rows(element: EmbeddingStore, rows: NumpyInt) -> IndexedRows:
     """A split of the store, read a block at a time."""
-    from geneb_jax.probe.blocks import IndexedRows
+    from geneb_jax.probes.blocks import IndexedRows
 
     return IndexedRows(element.read, rows, element.width, READ_SHARDS * 4 * element.width * element.commit_rows)
 

@@ -11,9 +11,9 @@ from geneb_jax.encoder import load_encoder
 from geneb_jax.encoder.batching import free_memory
 from geneb_jax.encoder.load import takes_option
 from geneb_jax.errors import EncoderError
-from geneb_jax.probe.regime import GENEB_REGIMES
-from geneb_jax.probe.solvers import SolverChoice
-from geneb_jax.probe.spec import Dtype, LogisticSpec, ProbeSpec
+from geneb_jax.probes.regime import GENEB_REGIMES
+from geneb_jax.probes.solvers import SolverChoice
+from geneb_jax.probes.spec import Dtype, LogisticSpec, ProbeSpec
 from geneb_jax.run.directory import Run
 from geneb_jax.run.embedding import EmbedReport, embed
 from geneb_jax.run.engines import Engine

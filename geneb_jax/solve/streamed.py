@@ -40,7 +40,7 @@ class Descent:
 
     W (q, o) in solver coordinates; `penalty` π (q,); `value` starts as F at W = 0, which needs no pass. `resolution`
     is the relative spacing of the precision the passes run in. `patience` is how many passes a preconditioner may
-    serve before it is rebuilt; it grows from one to the next, as in `geneb_jax.probe.rounds`.
+    serve before it is rebuilt; it grows from one to the next, as in `geneb_jax.probes.rounds`.
     """
 
     def __init__(

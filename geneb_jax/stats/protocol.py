@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from geneb_jax.probe.regime import GENEB_SEEDS
+from geneb_jax.probes.regime import GENEB_SEEDS
 from geneb_jax.published import categories, tasks
 from geneb_jax.run import Run
 from geneb_jax.run.meta import Settings

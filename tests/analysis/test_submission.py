@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from geneb_jax.errors import RunError, UsageError
-from geneb_jax.probe.regime import GENEB_SEEDS
+from geneb_jax.probes.regime import GENEB_SEEDS
 from geneb_jax.published import REGIMES, models, tasks
 from geneb_jax.report.submission.build import build_submission, entry_of
 from geneb_jax.report.submission.card import model_card, open_fields

@@ -71,7 +71,7 @@ def test_a_profile_leaves_a_trace_and_a_summary_by_phase(tmp_path: Path) -> None
     profile_bench(TOY, BENCHES["gram-tf0-freq"], tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / SUMMARY).read_text(encoding="utf-8")
     assert all(f"│ {phase} " in text for phase in ("transfer", "solve", "score", "the rest"))
-    assert "probe.fit.fit_tasks" in text
+    assert "probes.fit.fit_tasks" in text
     assert list(tmp_path.rglob("perfetto_trace.json.gz"))
     with pytest.raises(UsageError, match="store-append"):
         profile_bench(TOY, BENCHES["store-append"], tmp_path, Console(file=io.StringIO()))

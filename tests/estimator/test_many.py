@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from geneb_jax.estimator import LogisticProbe
-from geneb_jax.probe import bootstrap_weights, weighted
+from geneb_jax.probes import bootstrap_weights, weighted
 from tests.probe.test_compilations import compilations
 from tests.problems import N, make_task
 from tests.tolerances import limit

@@ -43,10 +43,10 @@ SEEDS = (1, 2)
 
 def fit_case(name: str, seed: int) -> list[dict[str, Any]]:
     """Objective, predictions and status of every lane of one task."""
-    from geneb_jax.probe.fit import fit_task
-    from geneb_jax.probe.lane import Lane
-    from geneb_jax.probe.regime import Regime, draw_seeds
-    from geneb_jax.probe.spec import LogisticSpec
+    from geneb_jax.probes.fit import fit_task
+    from geneb_jax.probes.lane import Lane
+    from geneb_jax.probes.regime import Regime, draw_seeds
+    from geneb_jax.probes.spec import LogisticSpec
     from tests.problems import FULL, make_task
 
     case = CASES[name]
@@ -67,7 +67,7 @@ def fit_case(name: str, seed: int) -> list[dict[str, Any]]:
 @contextmanager
 def watched(known: set[tuple[str, str]]) -> Iterator[list[dict[str, Any]]]:
     """What every round of a solver ran on, and what its program says to other devices: of each kind not `known`."""
-    from geneb_jax.probe import dual_rounds, rounds
+    from geneb_jax.probes import dual_rounds, rounds
 
     seen: list[dict[str, Any]] = []
 
@@ -108,7 +108,7 @@ def watched(known: set[tuple[str, str]]) -> Iterator[list[dict[str, Any]]]:
 def main(out: Path) -> None:
     import jax
 
-    from geneb_jax.probe.devices import use_devices
+    from geneb_jax.probes.devices import use_devices
 
     compiled: list[float] = []
 

@@ -12,15 +12,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.blocks import ArrayRows
-from geneb_jax.probe.choose import choose_penalties
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.harness import fit_task_sklearn
-from geneb_jax.probe.heads.fit import fit_heads
-from geneb_jax.probe.heads.harness import sklearn_model
-from geneb_jax.probe.heads.specs import RidgeSpec, SvmSpec
-from geneb_jax.probe.regime import Regime, draw_rows, split_rows
-from geneb_jax.probe.spec import HeldOutC, LogisticSpec, Penalised
+from geneb_jax.probes.blocks import ArrayRows
+from geneb_jax.probes.choose import choose_penalties
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.harness import fit_task_sklearn
+from geneb_jax.probes.heads.fit import fit_heads
+from geneb_jax.probes.heads.harness import sklearn_model
+from geneb_jax.probes.heads.specs import RidgeSpec, SvmSpec
+from geneb_jax.probes.regime import Regime, draw_rows, split_rows
+from geneb_jax.probes.spec import HeldOutC, LogisticSpec, Penalised
 from tests.problems import make_task, tight_fits, tight_regression
 
 FULL, TEN, ONE = Regime(None), Regime(10), Regime(1)
@@ -95,7 +95,7 @@ def test_batches_of_draws_do_not_change_a_choice(monkeypatch: pytest.MonkeyPatch
     X, y, _, _ = make_task(6, 2)
     lanes = [(TEN, seed, HeldOutC()) for seed in range(20)]
     together = choose_penalties(X, y, lanes, optimum)
-    monkeypatch.setattr("geneb_jax.probe.choose.BATCH_BYTES", 1)  # eight at a time, the last batch filled up
+    monkeypatch.setattr("geneb_jax.probes.choose.BATCH_BYTES", 1)  # eight at a time, the last batch filled up
     assert choose_penalties(X, y, lanes, optimum) == together
 
 

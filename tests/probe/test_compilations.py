@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
 from tests.problems import FULL, SPECS, lanes, make_task
 
 COMPILED = "/jax/core/compile/backend_compile_duration"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneb_jax.errors import ProbeError, UnknownNameError
-from geneb_jax.probe import cost
-from geneb_jax.probe.cost import Choice, choose_solver, estimate
+from geneb_jax.probes import cost
+from geneb_jax.probes.cost import Choice, choose_solver, estimate
 from geneb_jax.solve.newton import uses_woodbury
 
 GIB = 2**30

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geneb_jax.probe.design import (
+from geneb_jax.probes.design import (
     Design,
     _apply,
     _host_apply,

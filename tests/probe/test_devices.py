@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.devices import DEVICES_VARIABLE, Split, mesh, use_devices
-from geneb_jax.probe.lanes import COMPACT_FROM, continued
+from geneb_jax.probes.devices import DEVICES_VARIABLE, Split, mesh, use_devices
+from geneb_jax.probes.lanes import COMPACT_FROM, continued
 from tests.probe.on_devices import CASES, NUM_DEVICES, SEEDS, fit_case
 from tests.tolerances import limit
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneb_jax.errors import UsageError
-from geneb_jax.probe.regime import GENEB_SEEDS, draw_rows, draw_seeds, split_rows
+from geneb_jax.probes.regime import GENEB_SEEDS, draw_rows, draw_seeds, split_rows
 
 
 def geneb_rule(labels: list[int], k: int, seed: int) -> list[int]:

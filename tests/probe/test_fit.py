@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import GENEB_SEEDS, Regime, draw_rows
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import GENEB_SEEDS, Regime, draw_rows
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from tests.problems import FULL, SPECS, Task, assert_reaches, lanes, make_task, optimum
 from tests.tolerances import limit

@@ -7,10 +7,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from tests.problems import SPECS, assert_reaches, lanes, make_task, optimum
 from tests.tolerances import limit

@@ -9,10 +9,10 @@ from geneb_jax.errors import ProbeError
 from geneb_jax.linear.reference import fit as newton_fit
 from geneb_jax.linear.reference import one_hot
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe.harness import fit_task_sklearn, objective_value
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.harness import fit_task_sklearn, objective_value
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 
 FULL = Regime(None)

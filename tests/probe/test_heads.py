@@ -14,12 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from geneb_jax.errors import GenebError
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe.heads import mlp
-from geneb_jax.probe.heads.fit import fit_heads
-from geneb_jax.probe.heads.harness import fit_heads_sklearn
-from geneb_jax.probe.heads.specs import HEADS, AnyHead, MlpSpec, RidgeSpec, parse_head
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import Regime, draw_rows
+from geneb_jax.probes.heads import mlp
+from geneb_jax.probes.heads.fit import fit_heads
+from geneb_jax.probes.heads.harness import fit_heads_sklearn
+from geneb_jax.probes.heads.specs import HEADS, AnyHead, MlpSpec, RidgeSpec, parse_head
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import Regime, draw_rows
 from geneb_jax.status import Status
 from tests.problems import Task, make_task
 

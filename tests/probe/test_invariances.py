@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from tests.problems import SPECS, D, M, N, Task, lanes, make_task
 from tests.tolerances import limit

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geneb_jax.linear import reference
-from geneb_jax.probe.rounds import Fitted, Lanes, solve_lanes
+from geneb_jax.probes.rounds import Fitted, Lanes, solve_lanes
 from geneb_jax.status import Status
 from tests.tolerances import LIMITS, limit
 

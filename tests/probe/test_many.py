@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe import batches, problems
-from geneb_jax.probe.fit import TaskArrays, fit_task, fit_tasks
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes import batches, problems
+from geneb_jax.probes.fit import TaskArrays, fit_task, fit_tasks
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from tests.probe.test_compilations import compilations
 from tests.problems import FULL, make_task

@@ -7,11 +7,11 @@ import pytest
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.harness import fit_task_sklearn
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime, draw_rows
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.harness import fit_task_sklearn
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime, draw_rows
+from geneb_jax.probes.spec import LogisticSpec
 from tests.problems import make_task, tight_regression
 from tests.tolerances import limit
 

@@ -9,11 +9,11 @@ import pytest
 
 from geneb_jax.encoder.load import load_encoder
 from geneb_jax.metric.reference import reference_scores
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.harness import fit_task_sklearn
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.harness import fit_task_sklearn
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.regime import GENEB_REGIMES, GENEB_SEEDS, Regime, draw_rows
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from geneb_jax.task import load_suite
 from tests.problems import Optimum, Task, assert_reaches, optimum

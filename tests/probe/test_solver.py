@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from geneb_jax.errors import UnknownNameError
-from geneb_jax.probe import exact_rounds
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.solvers import check_solver
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes import exact_rounds
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.solvers import check_solver
+from geneb_jax.probes.spec import LogisticSpec
 from tests.problems import FULL, SPECS, make_task
 
 FEW = (Regime(1), Regime(10))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geneb_jax.errors import ProbeError, UsageError
-from geneb_jax.probe.regime import GENEB_REGIMES, Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.regime import GENEB_REGIMES, Regime
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from geneb_jax.errors import ProbeError
-from geneb_jax.probe.blocks import ArrayRows, IndexedRows
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane, LaneResult
-from geneb_jax.probe.memory import Shape, plan, smallest_budget
-from geneb_jax.probe.regime import Regime, draw_rows
-from geneb_jax.probe.spec import Dtype, LogisticSpec
-from geneb_jax.probe.streamed import Pass, fit_task_streamed
+from geneb_jax.probes.blocks import ArrayRows, IndexedRows
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane, LaneResult
+from geneb_jax.probes.memory import Shape, plan, smallest_budget
+from geneb_jax.probes.regime import Regime, draw_rows
+from geneb_jax.probes.spec import Dtype, LogisticSpec
+from geneb_jax.probes.streamed import Pass, fit_task_streamed
 from geneb_jax.status import Status
 from tests.problems import D, Task, assert_reaches, lanes, make_task, optimum
 from tests.tolerances import limit

@@ -9,15 +9,15 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
-from geneb_jax.probe.heads import svm_host
-from geneb_jax.probe.heads.fit import fit_heads
-from geneb_jax.probe.heads.line import step_length
-from geneb_jax.probe.heads.moments import class_moments
-from geneb_jax.probe.heads.specs import SvmSpec
-from geneb_jax.probe.heads.svm import Fit, fit_svm
-from geneb_jax.probe.heads.svm_host import fit_svm_host
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime
+from geneb_jax.probes.heads import svm_host
+from geneb_jax.probes.heads.fit import fit_heads
+from geneb_jax.probes.heads.line import step_length
+from geneb_jax.probes.heads.moments import class_moments
+from geneb_jax.probes.heads.specs import SvmSpec
+from geneb_jax.probes.heads.svm import Fit, fit_svm
+from geneb_jax.probes.heads.svm_host import fit_svm_host
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime
 from geneb_jax.solve.host_factor import HostGram
 from geneb_jax.status import Status
 from tests.problems import make_task

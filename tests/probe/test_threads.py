@@ -9,7 +9,7 @@ import sys
 PROGRAM = """
 import jax
 from threadpoolctl import threadpool_info
-from geneb_jax.probe.threads import one_blas_thread
+from geneb_jax.probes.threads import one_blas_thread
 
 with one_blas_thread():
     jax.numpy.linalg.cholesky(jax.numpy.eye(3)).block_until_ready()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geneb_jax.probe.fit import fit_task
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime, draw_rows
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime, draw_rows
+from geneb_jax.probes.spec import LogisticSpec
 from tests.problems import D
 
 DTYPES = ["float32", "float64"]

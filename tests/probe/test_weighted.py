@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from geneb_jax.errors import ProbeError
 from geneb_jax.linear import reference
-from geneb_jax.probe import weighted
-from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.probe.weighted import WeightedLane, bootstrap_weights, fit_lanes, fit_weighted
+from geneb_jax.probes import weighted
+from geneb_jax.probes.spec import LogisticSpec
+from geneb_jax.probes.weighted import WeightedLane, bootstrap_weights, fit_lanes, fit_weighted
 from geneb_jax.status import Status
 from tests.problems import make_task, tight_fits, tight_regression
 from tests.tolerances import LIMITS, limit

@@ -10,10 +10,10 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from geneb_jax.encoder import load_encoder
 from geneb_jax.errors import StoreError, UnknownNameError, UsageError
-from geneb_jax.probe.harness import fit_task_sklearn
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import GENEB_REGIMES, GENEB_SEEDS, Regime
-from geneb_jax.probe.spec import LogisticSpec
+from geneb_jax.probes.harness import fit_task_sklearn
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import GENEB_REGIMES, GENEB_SEEDS, Regime
+from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.run import embed, probe, whole
 from geneb_jax.run.directory import Run, RunWriter
 from geneb_jax.run.parity import LIMITS, all_faults, compare, regime_means

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geneb_jax.probe.spec import HeldOutC, LogisticSpec
+from geneb_jax.probes.spec import HeldOutC, LogisticSpec
 from geneb_jax.run import probe
 from geneb_jax.run.directory import Run
 from geneb_jax.run.lanes import make_draws, make_lanes
@@ -87,10 +87,10 @@ BUDGET = 64 * MIB
 MEASURE = """
 import ctypes, gc, json, sys
 import numpy as np
-from geneb_jax.probe.lane import Lane
-from geneb_jax.probe.regime import Regime
-from geneb_jax.probe.spec import LogisticSpec
-from geneb_jax.probe.streamed import fit_task_streamed
+from geneb_jax.probes.lane import Lane
+from geneb_jax.probes.regime import Regime
+from geneb_jax.probes.spec import LogisticSpec
+from geneb_jax.probes.streamed import fit_task_streamed
 from geneb_jax.run.streaming import store_rows
 from geneb_jax.store import open_store
 

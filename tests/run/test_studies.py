@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from geneb_jax.errors import RunError
-from geneb_jax.probe.regime import GENEB_SEEDS, draw_seeds
-from geneb_jax.probe.spec import HeldOutC, LogisticSpec
+from geneb_jax.probes.regime import GENEB_SEEDS, draw_seeds
+from geneb_jax.probes.spec import HeldOutC, LogisticSpec
 from geneb_jax.run import lanes as study
 from geneb_jax.run import probe
 from geneb_jax.run.directory import Run, RunWriter

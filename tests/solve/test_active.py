@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from geneb_jax.linear import reference
-from geneb_jax.probe.dual_rounds import active_rows as dual_rows
-from geneb_jax.probe.dual_rounds import solve_dual
-from geneb_jax.probe.lanes import Lanes
+from geneb_jax.probes.dual_rounds import active_rows as dual_rows
+from geneb_jax.probes.dual_rounds import solve_dual
+from geneb_jax.probes.lanes import Lanes
 from geneb_jax.solve import active, newton_cg, precondition
 from geneb_jax.status import Status
 
@@ -92,7 +92,7 @@ def test_the_slope_falls_to_a_tenth_along_any_multiple_of_a_descent_direction(k:
 
 
 def _start(X: np.ndarray, Y: np.ndarray, weights: np.ndarray, o: int) -> newton_cg.State:
-    from geneb_jax.probe.lanes import zero_state
+    from geneb_jax.probes.lanes import zero_state
 
     lanes = _lanes(X[None], Y[None], weights[None])
     return jax.tree.map(lambda A: A[0], zero_state(lanes))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from geneb_jax.probe.lanes import Lanes, zero_state
+from geneb_jax.probes.lanes import Lanes, zero_state
 from geneb_jax.solve import active, newton, newton_cg
 from geneb_jax.solve.newton_cg import Problem, State
 

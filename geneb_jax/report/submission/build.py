@@ -9,7 +9,7 @@ from typing import Any
 
 from geneb_jax import __version__
 from geneb_jax.errors import RunError, UsageError, unknown_name
-from geneb_jax.probe.regime import GENEB_SEEDS
+from geneb_jax.probes.regime import GENEB_SEEDS
 from geneb_jax.published import REGIMES, board_model, tasks
 from geneb_jax.report.submission.schema import HARNESS, SCHEMA_VERSION, file_stem, missing_scores, problems
 from geneb_jax.run import Run
