@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @suite_options(required=False, made="run")
 @click.option("--near/--no-near", default=True, show_default=True,
-              help="Also near-duplicates: 80% of a test sequence's 12-letter words, on either strand, in one of train.",
+              help="Also near-duplicates: 80% of a test sequence stand in one of train at 90% identity, either strand.",
               )  # fmt: skip
 @resample_options(sources=("both", "rows", "draws"), resamples=2_000)
 @click.option("--write-groups", type=click.Path(path_type=Path), metavar="CSV",

@@ -33,7 +33,11 @@ _WIDTH_WHEN_PIPED = 140
 @click.option("--audit", "want_audit", is_flag=True,
               help="Read the data; report duplicates, class balance, lengths and odd letters.")  # fmt: skip
 @click.option("--near", is_flag=True,
-              help="With --audit: also near-duplicates between splits, on both strands.")  # fmt: skip
+              help="With --audit: also near-duplicates (90% identity over 80% of the length, both strands) between "
+              "splits and between tasks.")  # fmt: skip
+@click.option("--against", "other_name", metavar="SUITE",
+              help="With --audit: also which sequences this suite's tasks share with those of another suite.",
+              )  # fmt: skip
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -42,6 +46,7 @@ def command(
     patterns: tuple[str, ...],
     want_audit: bool,
     near: bool,
+    other_name: str | None,
     offline: bool,
     as_json: bool,
 ) -> int:
@@ -54,7 +59,10 @@ def command(
     if near and not want_audit:
         raise UsageError("--near is a part of the audit", cure="give --audit --near")
     if want_audit:
-        return _run_audit(suite, near, as_json)
+        other = None if other_name is None else load_suite(other_name, data=data, offline=offline)
+        return _run_audit(suite, near, other, as_json)
+    if other_name is not None:
+        raise UsageError("--against is a part of the audit", cure="give --audit --against SUITE")
     present = _present(suite)
     if as_json:
         tasks = [{**asdict(info), "present": present.get(info.id)} for info in suite.tasks]
@@ -152,11 +160,11 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
         yield lambda task_id: bar.update(handle, advance=1, name=task_id)
 
 
-def _run_audit(suite: Suite, near: bool, as_json: bool) -> int:
+def _run_audit(suite: Suite, near: bool, other: Suite | None, as_json: bool) -> int:
     from geneb_jax.task.audit import audit
 
     with _progress(len(suite.tasks)) as done:
-        report = audit(suite, near=near, done=done)
+        report = audit(suite, near=near, against=other, done=done)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -174,7 +182,7 @@ _COLUMNS = (
     ("\nrepeats", "rows that repeat an earlier row's sequence in the same split (train + test)"),
     ("\nleaked", "test rows whose very sequence is also in train"),
     ("\nmirror", "test rows not leaked whose opposite strand is in train"),
-    ("\nnear", "test rows neither leaked nor mirror, of whose 12-letter words 80% are in one training sequence"),
+    ("\nnear", "test rows neither leaked nor mirror, 80% of which stand in one training sequence at 90% identity"),
     ("two\nlabels", "sequences that occur with more than one label"),
     ("not\nACGT", "rows with a letter other than A, C, G, T"),
 )
@@ -232,19 +240,25 @@ def _print_pairs(console: Console, report: SuiteAudit, labels: dict[str, str]) -
     from rich.table import Table
     from rich.text import Text
 
+    near = any(pair.near_first is not None for pair in report.pairs)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("sequences", justify="right")
-    table.add_column("of the first", justify="right")
-    table.add_column("of the second", justify="right")
+    for title in ("same", "of first", "of second", *(("near, of first", "near, of second") if near else ())):
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("tasks", overflow="fold")
     for pair in report.pairs:
-        shares = (
-            _percent(pair.sequences, pair.distinct_first),
-            _percent(pair.sequences, pair.distinct_second),
-        )
-        table.add_row(f"{pair.sequences:,}", *shares, Text(f"{labels[pair.first]} and {labels[pair.second]}"))
+        shares = [_percent(pair.sequences, pair.distinct_first), _percent(pair.sequences, pair.distinct_second)]
+        if near:
+            shares += [_percent(pair.near_first or 0, pair.looked_first or 1)]
+            shares += [_percent(pair.near_second or 0, pair.looked_second or 1)]
+        names = (labels.get(name, name) for name in (pair.first, pair.second))
+        table.add_row(f"{pair.sequences:,}", *shares, Text(" and ".join(names)))
     console.print("\n[bold]Sequences that two tasks share[/bold]")
     console.print(table)
+    if near:
+        from geneb_jax.task.audit import LOOKED_AT
+
+        note = f"near: also nearly contained in a sequence of the other task; of each task {LOOKED_AT:,} at most are sought"
+        console.print(note, style="dim", soft_wrap=True)
 
 
 def _cells(task: TaskAudit) -> list[str]:

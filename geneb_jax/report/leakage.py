@@ -33,7 +33,7 @@ def print_leaks(
         for table in packed([Column("task", [labels.get(t, t) for t in leaky])], columns, to.width):
             to.print(table)
         lines = ["same: the very sequence; mirror: its opposite strand"]
-        lines += ["near: 80% of its 12-letter words, on either strand, are in one training sequence"] if near else []
+        lines += ["near: 80% of it stand in one training sequence at 90% identity, on either strand"] if near else []
         to.print("; ".join(lines) + ".", style="dim")
     if clean:
         to.print(f"{clean} task{'s' * (clean != 1)} without such rows.")

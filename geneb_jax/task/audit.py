@@ -1,8 +1,8 @@
 """The audit of a suite's data: what would make a score mean less than it seems.
 
 Sequences are compared in normal form, exactly; similar sequences (`geneb_jax.task.near`) are looked for between splits
-when asked. "Opposite strand" means that the reverse complement of one sequence is another one. Counts of *sequences*
-are of distinct ones, counts of *rows* are not.
+and between tasks when asked. "Opposite strand" means that the reverse complement of one sequence is another one. Counts
+of *sequences* are of distinct ones, counts of *rows* are not.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from geneb_jax.errors import GenebError, MissingDataError
 from geneb_jax.task.info import Split, Suite, Task
 from geneb_jax.task.letters import PLAIN, reverse_complement
-from geneb_jax.task.near import leaked_rows
+from geneb_jax.task.near import contained_in_groups, leaked_rows
 
 AUDIT_TYPE: Final = "geneb.audit"
 AUDIT_VERSION: Final = 1
+LOOKED_AT: Final = 2_000
+"""Sequences of every task that are looked for in the other tasks, nearly."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,22 @@ class TaskAudit:
 
 @dataclass(frozen=True)
 class PairAudit:
-    """Two tasks that share sequences: how many distinct ones, and how many each has in all."""
+    """Two tasks that share sequences: how many distinct ones, and how many each has in all.
+
+    ``near_first`` of ``looked_first`` sequences of the first task, drawn evenly from all of them, stand in the second
+    or are nearly contained in a sequence of it; None where nobody asked. ``near_second`` is the other way round. A task
+    of the suite that was compared against is written ``SUITE:TASK``.
+    """
 
     first: str
     second: str
     sequences: int
     distinct_first: int
     distinct_second: int
+    near_first: int | None = None
+    looked_first: int | None = None
+    near_second: int | None = None
+    looked_second: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,15 +133,19 @@ class SuiteAudit:
         return {"geneb_type": AUDIT_TYPE, "geneb_version": AUDIT_VERSION, **asdict(self)}
 
 
-def audit(suite: Suite, *, near: bool = False, done: Callable[[str], None] | None = None) -> SuiteAudit:
+def audit(
+    suite: Suite, *, near: bool = False, against: Suite | None = None, done: Callable[[str], None] | None = None
+) -> SuiteAudit:
     """Audit every task whose data is at hand or can be fetched; tasks known to be absent are only counted.
 
-    ``near`` also looks for near-duplicates, which takes some seconds for a task of 100,000 sequences.
+    ``near`` also looks for near-duplicates: between splits, which takes a minute for a task of 100,000 sequences, and
+    between tasks, for ``LOOKED_AT`` sequences of each. ``against`` is another suite, whose tasks at hand are compared
+    with those of this one, but not audited.
     ``done`` is called with each task id when the task is finished. A task that cannot be read is reported
     and the others go on. Raises MissingDataError when there is data for none of them.
     """
     tasks: list[TaskAudit] = []
-    prints: dict[str, NDArray[np.uint64]] = {}
+    distinct: dict[str, tuple[str, ...]] = {}
     absent: list[str] = []
     last: MissingDataError | None = None
     num_missing = 0
@@ -141,7 +156,7 @@ def audit(suite: Suite, *, near: bool = False, done: Callable[[str], None] | Non
         else:
             try:
                 task = suite.load(info.id)
-                result, prints[info.id] = _audit_task(task, near)
+                result, distinct[info.id] = _audit_task(task, near)
             except GenebError as error:
                 if isinstance(error, MissingDataError):
                     last, num_missing = error, num_missing + 1
@@ -154,11 +169,22 @@ def audit(suite: Suite, *, near: bool = False, done: Callable[[str], None] | Non
             suite.load(suite.tasks[0].id)  # raises with the reason and the cure
         else:
             raise last
-    return SuiteAudit(suite.name, suite.version, tuple(tasks), _pairs(prints), tuple(absent))
+    others = {} if against is None else _distinct_of(against)
+    return SuiteAudit(suite.name, suite.version, tuple(tasks), _pairs(distinct, others, near), tuple(absent))
 
 
-def _audit_task(task: Task, near: bool) -> tuple[TaskAudit, NDArray[np.uint64]]:
-    """One task's record and the fingerprints of its distinct sequences."""
+def _distinct_of(suite: Suite) -> dict[str, tuple[str, ...]]:
+    """The distinct sequences of every task that is at hand, under the suite's name and its own."""
+    present = suite.present()
+    tasks = {info.id: suite.load(info.id) for info in suite.tasks if present[info.id] is not False}
+    return {
+        f"{suite.name}:{name}": tuple(dict.fromkeys(s for split in task.splits.values() for s in split.sequences))
+        for name, task in tasks.items()
+    }
+
+
+def _audit_task(task: Task, near: bool) -> tuple[TaskAudit, tuple[str, ...]]:
+    """One task's record and its distinct sequences."""
     labels = {name: _labels_of(split) for name, split in task.splits.items()}
     opposite = {name: {s: reverse_complement(s) for s in seen} for name, seen in labels.items()}
     everything: dict[str, set[int]] = {}
@@ -182,7 +208,7 @@ def _audit_task(task: Task, near: bool) -> tuple[TaskAudit, NDArray[np.uint64]]:
         classes_only_in_test=tuple(c for c in task.test.classes if c not in task.train.classes),
         warnings=task.warnings,
     )
-    return record, _fingerprints(everything)
+    return record, tuple(everything)
 
 
 def _labels_of(split: Split) -> dict[str, set[int]]:
@@ -242,24 +268,52 @@ def _fingerprints(sequences: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(raw, dtype=np.uint64)
 
 
-def _pairs(prints: Mapping[str, NDArray[np.uint64]]) -> tuple[PairAudit, ...]:
-    """Every pair of tasks with a sequence in common, most shared first."""
-    names = list(prints)
-    if len(names) < 2:
+def _pairs(
+    tasks: Mapping[str, tuple[str, ...]], others: Mapping[str, tuple[str, ...]], near: bool
+) -> tuple[PairAudit, ...]:
+    """Every pair of tasks with a sequence in common, most shared first; none of two of the others."""
+    every = {**tasks, **others}
+    names, num = list(every), len(every)
+    if num < 2:
         return ()
-    values = np.concatenate([prints[name] for name in names])
-    owners = np.repeat(np.arange(len(names)), [len(prints[name]) for name in names])
+    values = np.concatenate([_fingerprints(sequences) for sequences in every.values()])
+    owners = np.repeat(np.arange(num), [len(sequences) for sequences in every.values()])
     order = np.lexsort((owners, values))
     values, owners = values[order], owners[order]
-    shared = np.zeros((len(names), len(names)), dtype=np.int64)
+    shared = np.zeros((num, num), dtype=np.int64)
     # a task lists each sequence once, so equal neighbours at any distance belong to different tasks
-    for step in range(1, len(names)):
+    for step in range(1, num):
         same = np.flatnonzero(values[step:] == values[:-step])
         if not same.size:
             break
         np.add.at(shared, (owners[same], owners[same + step]), 1)
+    looked, nearly = _near_between(every) if near else (np.zeros(num, np.int64), np.zeros((num, num), np.int64))
     found = [
-        PairAudit(names[i], names[j], int(shared[i, j]), len(prints[names[i]]), len(prints[names[j]]))
-        for i, j in np.argwhere(shared > 0)
+        PairAudit(
+            names[i],
+            names[j],
+            int(shared[i, j]),
+            len(every[names[i]]),
+            len(every[names[j]]),
+            *((int(nearly[i, j]), int(looked[i]), int(nearly[j, i]), int(looked[j])) if near else ()),
+        )
+        for i, j in np.argwhere(np.triu(shared + nearly + nearly.T, 1) > 0)
+        if i < len(tasks)
     ]
-    return tuple(sorted(found, key=lambda pair: -pair.sequences))
+    return tuple(sorted(found, key=lambda pair: (-pair.sequences, -max(pair.near_first or 0, pair.near_second or 0))))
+
+
+def _near_between(tasks: Mapping[str, tuple[str, ...]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many sequences of each task were looked for (t,), and how many stand nearly in each other task (t, t)."""
+    picked = [
+        [sequences[i] for i in np.unique(np.linspace(0, len(sequences) - 1, LOOKED_AT).astype(np.int64))]
+        for sequences in tasks.values()
+    ]
+    looked = np.array([len(part) for part in picked])
+    own = np.repeat(np.arange(len(picked)), looked)
+    targets = [sequence for sequences in tasks.values() for sequence in sequences]
+    groups = np.repeat(np.arange(len(picked)), [len(sequences) for sequences in tasks.values()])
+    held = contained_in_groups([s for part in picked for s in part], targets, groups, own)
+    nearly = np.zeros((len(picked), len(picked)), dtype=np.int64)
+    np.add.at(nearly, own, held)
+    return looked, nearly

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geneb_jax.errors import MissingDataError
+from geneb_jax.cli.tasks import command
+from geneb_jax.errors import MissingDataError, UsageError
 from geneb_jax.task import load_suite, reverse_complement
 from geneb_jax.task.audit import TaskAudit, audit
 
@@ -58,6 +61,31 @@ def test_near_duplicates_are_looked_for_when_asked(tmp_path: Path) -> None:
     (plain,), (found,) = audit(suite).tasks, audit(suite, near=True).tasks
     assert plain.across[0].near_rows is None
     assert (found.across[0].rows, found.across[0].near_rows) == (1, 2)
+
+
+def test_tasks_and_suites_that_share_parts_of_sequences_are_found_when_asked(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    whole = ["".join(rng.choices("ACGT", k=120)) for _ in range(6)]
+    windows = [s[30:90] for s in whole[:4]]
+    put(tmp_path / "a", "long", [(s, i % 2) for i, s in enumerate(whole[:5])], [(whole[5], 0)])
+    put(tmp_path / "a", "short", [(s, i % 2) for i, s in enumerate(windows[:3])], [(reverse_complement(windows[3]), 0)])
+    put(tmp_path / "b", "other", [(whole[0], 0), ("ACGTTT", 1)], [(whole[1][:100], 0)])
+    suite, other = load_suite(str(tmp_path / "a")), load_suite(str(tmp_path / "b"))
+    assert audit(suite).pairs == ()
+    (pair,) = audit(suite, near=True).pairs
+    found = (pair.first, pair.second, pair.sequences, pair.near_first, pair.near_second, pair.looked_second)
+    assert found == ("long", "short", 0, 0, 4, 4)
+    (pair,) = audit(suite, against=other).pairs
+    assert (pair.first, pair.second, pair.sequences, pair.near_first) == ("long", "b:other", 1, None)
+    pairs = {(p.first, p.second): (p.near_first, p.near_second) for p in audit(suite, near=True, against=other).pairs}
+    assert pairs == {("long", "short"): (0, 4), ("long", "b:other"): (2, 2), ("short", "b:other"): (2, 0)}
+    done = CliRunner().invoke(
+        command, ["--suite", str(tmp_path / "a"), "--audit", "--against", str(tmp_path / "b"), "--near"]
+    )
+    assert done.exit_code == 0
+    assert "long and b:other" in done.output and "100%" in done.output
+    with pytest.raises(UsageError, match="--against is a part of the audit"):
+        CliRunner().invoke(command, ["--suite", str(tmp_path / "a"), "--against", "quickstart"], catch_exceptions=False)
 
 
 def test_unreadable_tasks_are_reported_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def audit_tables(audit: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[T
     )  # fmt: skip
     return (
         Table(heads, tuple(rows), "Audit of the sequences", "Sequences are compared exactly, letter by letter; nearly: "
-              "80% of the 12-letter words stand in one training sequence (– where that was not looked for)."),
+              "80% of it stand in one training sequence at 90% identity (– where that was not looked for)."),
     )  # fmt: skip
 
 
