@@ -257,7 +257,9 @@ def _print_pairs(console: Console, report: SuiteAudit, labels: dict[str, str]) -
     if near:
         from geneb_jax.task.audit import LOOKED_AT
 
-        note = f"near: also nearly contained in a sequence of the other task; of each task {LOOKED_AT:,} at most are sought"
+        note = (
+            f"near: also those nearly contained in one of the other task; {LOOKED_AT:,} at most of each task are tried"
+        )
         console.print(note, style="dim", soft_wrap=True)
 
 

@@ -122,7 +122,7 @@ def near_components(sequences: Sequence[str]) -> Ints:
 def nearly_contained(query: str, target: str, *, diagonal: int | None = None) -> bool:
     """Whether a query is nearly contained in a target, by the rule, on this strand alone.
 
-    With a `diagonal` (where in the target the query would begin) only the letters of the target around it are looked at.
+    With a `diagonal` (where in the target the query would begin) only the target's letters around it are looked at.
     """
     return _Query(query).within(target.translate(_TARGET), diagonal)
 

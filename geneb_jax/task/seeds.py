@@ -3,9 +3,8 @@
 A word is a run of plain letters that both sequences have; how long it is and how many of a sequence's words are looked
 up depends on the length of the sequence asked about (`plan_of`), so that a copy of which every tenth letter was changed
 still shares some. Words are looked up in an index of the targets, which is made a block of letters at a time. Of a pair
-that shares a word, the letters beside it must agree well enough with those of the target (`_alike`): of unrelated pairs that
-share a word, hardly one in a hundred does. What is left is for an alignment to
-judge (`geneb_jax.task.near`).
+that shares a word, the letters beside it must agree well enough (`_alike`): of unrelated pairs that share a word, hardly
+one in a hundred does. What is left is for an alignment to judge (`geneb_jax.task.near`).
 
 A sequence's words are looked up in two rounds: a glance at a few of them, which settles data where nearly everything
 resembles everything, and then all of them, the rarest first, until `MOST_HITS` places were looked at. That limit, and
@@ -56,7 +55,7 @@ def plan_of(length: int) -> Plan:
     """The plan for a sequence of `length` letters.
 
     Of a copy with every tenth letter changed at random, a word of k letters survives with probability 0.9^k: at 40
-    letters one of 10 does in 99 % of the copies, from 128 on several of 12 do; long sequences can afford long, rare ones.
+    letters one of 10 does in 99 % of the copies, from 128 on several of 12 do; long sequences afford long, rare words.
     """
     for most, plan in ((72, Plan(10, 1)), (128, Plan(11, 1)), (256, Plan(12, 2)), (512, Plan(14, 2))):
         if length < most:
@@ -108,7 +107,7 @@ class Openness:
 
 @dataclass(frozen=True)
 class _Text:
-    """Sequences one behind the other: their letters as numbers, where each begins and ends, and 16 letters at a time."""
+    """Sequences one behind the other: where each begins and ends, and the 16 letters from every place on."""
 
     starts: Ints
     ends: Ints
@@ -172,7 +171,7 @@ class _Index:
 
 
 class _Chunk:
-    """Some queries, each on both strands, against one index. Rows are strands: first all as they are, then all turned."""
+    """Some queries against one index. Rows are strands: first all queries as they are, then all turned."""
 
     def __init__(self, text: _Text, numbers: Ints, index: _Index, offset: int) -> None:
         self.text, self.numbers, self.index, self.offset = text, numbers, index, offset

@@ -83,7 +83,8 @@ def test_tasks_and_suites_that_share_parts_of_sequences_are_found_when_asked(tmp
         command, ["--suite", str(tmp_path / "a"), "--audit", "--against", str(tmp_path / "b"), "--near"]
     )
     assert done.exit_code == 0
-    assert "long and b:other" in done.output and "100%" in done.output
+    assert "long and b:other" in done.output
+    assert "100%" in done.output
     with pytest.raises(UsageError, match="--against is a part of the audit"):
         CliRunner().invoke(command, ["--suite", str(tmp_path / "a"), "--against", "quickstart"], catch_exceptions=False)
 
