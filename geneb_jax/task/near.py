@@ -210,7 +210,7 @@ def _aligned(queries: Sequence[str], targets: Sequence[str], open_: Openness) ->
         for turn in range(min(int(place.max()) + 1, MOST_TRIES)):
             now = np.flatnonzero(place == turn)
             now = now[open_(batch.query[now], batch.target[now])]
-            pairs = Candidates(*(column[now] for column in batch))
+            pairs = batch.only(now)
             good = judge.good(pairs)
             if good.any():
                 yield pairs.query[good], pairs.target[good]

@@ -3,8 +3,8 @@
 A word is a run of plain letters that both sequences have; how long it is and how many of a sequence's words are looked
 up depends on the length of the sequence asked about (`plan_of`), so that a copy of which every tenth letter was changed
 still shares some. Words are looked up in an index of the targets, which is made a block of letters at a time. Of a pair
-that shares a word, the letters beside it must agree well enough (`_alike`): of unrelated pairs that share a word, hardly
-one in a hundred does. What is left is for an alignment to judge (`geneb_jax.task.near`).
+that shares a word, the letters beside it must agree well enough (`_alike`), which of unrelated pairs hardly one in a
+hundred does. What is left is for an alignment to judge (`geneb_jax.task.near`).
 
 A sequence's words are looked up in two rounds: a glance at a few of them, which settles data where nearly everything
 resembles everything, and then all of them, the rarest first, until `MOST_HITS` places were looked at. That limit, and
@@ -74,6 +74,10 @@ class Candidates(NamedTuple):
     target: Ints
     turned: Mask
     diagonal: Ints
+
+    def only(self, places: Ints) -> Candidates:
+        """The pairs at these places."""
+        return Candidates(self.query[places], self.target[places], self.turned[places], self.diagonal[places])
 
 
 def candidates(queries: Sequence[str], targets: Sequence[str], open_: Openness) -> Iterator[Candidates]:
@@ -271,7 +275,8 @@ def _alike(one: _Text, place: Ints, row: Ints, other: _Text, where: Ints, target
             differ = text ^ other.packed[theirs + shift]
             fewest = np.minimum(fewest, np.bitwise_count((differ | differ >> np.uint32(1)) & mask))
         agree += letters - fewest
-    return 10 * agree >= 6 * (left + right)
+    enough: Mask = 10 * agree >= 6 * (left + right)
+    return enough
 
 
 def _blocks(sequences: Sequence[str], most: int) -> Iterator[tuple[int, int]]:
