@@ -12,23 +12,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"geneb_jax": ROOT / "geneb_jax", "geneb_kernels": ROOT / "kernels" / "geneb_kernels"}
-GROUND = {"errors", "status", "axes"}
+GROUND = {"errors", "status", "axes", "alphabet", "whole"}
 NUMERICS = {"linear", "metric", "solve", "probes"}
 DATA = {"task", "encoder", "store"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "status": set(),
     "axes": set(),
+    "alphabet": set(),
+    "whole": {"errors"},
     "geneb_kernels": set(),
     "linear": {"axes", "geneb_kernels"},
     "metric": {"axes", "geneb_kernels"},
     "solve": {"linear", "status", "axes", "geneb_kernels"},
-    "probes": {"linear", "solve", "metric", "status", "errors", "axes", "geneb_kernels"},
+    "probes": {"linear", "solve", "metric", "geneb_kernels", *GROUND},
     "estimator": {"probes", "linear", "solve", "metric", *GROUND},
     "published": {"errors", "axes"},
-    "task": {"published", "errors", "axes"},
-    "encoder": {"published", "errors", "axes"},
-    "store": {"errors", "axes"},
+    "task": {"published", "errors", "axes", "alphabet", "whole"},
+    "encoder": {"published", "errors", "axes", "alphabet"},
+    "store": {"errors", "axes", "whole"},
     "run": NUMERICS | DATA | GROUND | {"geneb_kernels"},
     "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published"},
     "report": {"stats", "probes", "run", "status", "published", "errors"},

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.errors import ProbeError
 from geneb_jax.probes.blocks import Rows, select
 from geneb_jax.probes.design import Design, pad, padded_rows
 from geneb_jax.probes.lane import Lane, LaneResult
@@ -29,6 +30,7 @@ from geneb_jax.probes.regime import Regime, draw_rows, split_rows
 from geneb_jax.probes.score import score_rows, table_scores
 from geneb_jax.probes.spec import HeldOutC, LogisticSpec
 from geneb_jax.status import Status
+from geneb_jax.whole import whole_numbers
 
 FitTask = Callable[[Any, NumpyInt, Any, NumpyInt, Sequence[Lane[Any]]], list[LaneResult]]
 """Fits arrays or, where it can, `Rows`."""
@@ -74,7 +76,7 @@ def choose_penalties(
     `fit` fits full data and the draws one by one; `batched` solves all draws of a logistic probe together.
     Rows that are not in memory are passed on to `fit` as such; of draws, only the rows drawn are read.
     """
-    y_train = np.asarray(y_train, np.int64)
+    y_train = whole_numbers(y_train, what="training labels", error=ProbeError)
     keys = [(regime, None if regime.shots is None else seed, spec) for regime, seed, spec in lanes]
     made: dict[tuple[Regime, int | None, HeldOutC], Choice] = {}
     groups: dict[tuple[Regime, HeldOutC], list[int | None]] = {}

@@ -22,6 +22,7 @@ from geneb_jax.probes.lane import Lane, LaneResult, empty_result
 from geneb_jax.probes.regime import draw_rows
 from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
+from geneb_jax.whole import whole_numbers
 
 NEWTON_LIMIT = 4000
 """Largest number of coefficients of one head for which the exact reference factorises the full Hessian."""
@@ -55,7 +56,8 @@ def fit_task_sklearn(
         ProbeError: the arrays do not fit together.
     """
     X_train, X_test = np.asarray(X_train), np.asarray(X_test)
-    y_train, y_test = np.asarray(y_train, dtype=np.int64), np.asarray(y_test, dtype=np.int64)
+    y_train = whole_numbers(y_train, what="training labels", error=ProbeError)
+    y_test = whole_numbers(y_test, what="test labels", error=ProbeError)
     _check(X_train, y_train, X_test, y_test)
     if not (np.isfinite(X_train).all() and np.isfinite(X_test).all()):
         return [empty_result(lane, Status.BAD_EMBEDDING, y_train, y_test) for lane in lanes]

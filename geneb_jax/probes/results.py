@@ -15,6 +15,7 @@ from geneb_jax.probes.lanes import Fitted
 from geneb_jax.probes.score import table_scores
 from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
+from geneb_jax.whole import whole_numbers
 
 
 class Key(NamedTuple):
@@ -72,6 +73,7 @@ def check_task(train: tuple[int, ...], y_train: NumpyInt, test: tuple[int, ...],
             )
         if not np.issubdtype(np.asarray(y).dtype, np.integer):
             raise ProbeError(f"the {name} labels must be integers, not {np.asarray(y).dtype}")
+        whole_numbers(y, what=f"{name} labels", error=ProbeError)
     if train[1] != test[1]:
         raise ProbeError(f"train and test embeddings differ in width: {train[1]} and {test[1]}")
 

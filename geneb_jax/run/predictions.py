@@ -24,6 +24,7 @@ import numpy as np
 from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import RunError
 from geneb_jax.run.meta import TaskMeta
+from geneb_jax.whole import whole_numbers
 
 PREDICTIONS: Final = "predictions.zarr"
 PREDICTIONS_VERSION: Final = 1
@@ -80,7 +81,7 @@ def _opened(path: Path, element: str, task: str) -> Iterator[tuple[NumpyInt, Num
     try:
         root = zarr.open_group(path, mode="r")
         truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
-        labels = np.asarray(truth.attrs["labels"], dtype=np.int64)
+        labels = whole_numbers(truth.attrs["labels"], where="predictions.zarr", error=RunError)
         yield np.asarray(truth[:]), labels, classes, tuple(classes.attrs["record_ids"])
     except (KeyError, ValueError, OSError) as error:
         raise RunError(

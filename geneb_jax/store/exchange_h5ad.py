@@ -14,6 +14,7 @@ from geneb_jax.store import dtypes
 from geneb_jax.store.exchange_arrays import FileArrays, narrowed
 from geneb_jax.store.format import SplitIndex
 from geneb_jax.store.sources import Source
+from geneb_jax.whole import whole_numbers
 
 
 def _anndata() -> Any:
@@ -49,7 +50,10 @@ def read(path: Path) -> tuple[str, FileArrays]:
     digests = np.frombuffer(bytes.fromhex("".join(data.obs_names)), np.uint8).reshape(-1, 32)
     parts = data.uns.get("geneb_splits", {})
     splits = [
-        (np.asarray(parts[str(i)]["rows"], np.int64), np.asarray(parts[str(i)]["labels"], np.int64))
+        (
+            whole_numbers(parts[str(i)]["rows"], what="rows", where=str(path), error=StoreError),
+            whole_numbers(parts[str(i)]["labels"], what="labels", where=str(path), error=StoreError),
+        )
         for i in range(len(parts))
     ]
 

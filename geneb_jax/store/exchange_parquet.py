@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geneb_jax.errors import StoreError
 from geneb_jax.store import dtypes
 from geneb_jax.store.exchange_arrays import FileArrays, narrowed
 from geneb_jax.store.format import SplitIndex
 from geneb_jax.store.sources import Source, blocks
+from geneb_jax.whole import whole_numbers
 
 
 def write(path: Path, source: Source, splits: list[SplitIndex], record: str) -> None:
@@ -73,5 +75,7 @@ def read(path: Path) -> tuple[str, FileArrays]:
         raise ValueError("embeddings.parquet and splits.parquet come from different exports")
     number, row, label = (table[name].to_numpy() for name in ("split", "row", "label"))
     count = len(json.loads(text)["splits"])
-    splits = [(row[number == i].astype(np.int64), label[number == i].astype(np.int64)) for i in range(count)]
+    numbers = {"rows": row, "labels": label}
+    whole = [whole_numbers(found, what=name, where=str(path), error=StoreError) for name, found in numbers.items()]
+    splits = [(whole[0][number == i], whole[1][number == i]) for i in range(count)]
     return text, FileArrays((file.metadata.num_rows, width), digests, splits, rows)

@@ -1,8 +1,8 @@
 """The audit of a suite's data: what would make a score mean less than it seems.
 
-Sequences are compared in normal form, exactly; similar sequences (`geneb_jax.task.near`) are looked for between splits
-and between tasks when asked. "Opposite strand" means that the reverse complement of one sequence is another one. Counts
-of *sequences* are of distinct ones, counts of *rows* are not.
+Sequences are compared in normal form, with U as T and else exactly; similar sequences (`geneb_jax.task.near`) are
+looked for between splits and between tasks when asked. "Opposite strand" means that the reverse complement of one
+sequence is another one. Counts of *sequences* are of distinct ones, counts of *rows* are not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geneb_jax.alphabet import as_dna
 from geneb_jax.errors import GenebError, MissingDataError
 from geneb_jax.task.info import Split, Suite, Task
 from geneb_jax.task.letters import PLAIN, reverse_complement
@@ -214,7 +215,7 @@ def _audit_task(task: Task, near: bool) -> tuple[TaskAudit, tuple[str, ...]]:
 def _labels_of(split: Split) -> dict[str, set[int]]:
     """Distinct sequences of a split and the labels each carries."""
     seen: dict[str, set[int]] = {}
-    for sequence, label in zip(split.sequences, split.labels.tolist(), strict=True):
+    for sequence, label in zip(map(as_dna, split.sequences), split.labels.tolist(), strict=True):
         seen.setdefault(sequence, set()).add(label)
     return seen
 
@@ -249,15 +250,16 @@ def _across(
     opposite: Mapping[str, str],
     near: bool,
 ) -> CrossAudit:
+    rows = [as_dna(s) for s in second.sequences]
     shared = [s for s in second_seen if s in first_seen]
     mirrored = {s for s, other in opposite.items() if s not in first_seen and other in first_seen}
     return CrossAudit(
         first=first_name,
         second=second.name,
         sequences=len(shared),
-        rows=sum(s in first_seen for s in second.sequences),
+        rows=sum(s in first_seen for s in rows),
         conflicting_sequences=sum(first_seen[s] != second_seen[s] for s in shared),
-        opposite_rows=sum(s in mirrored for s in second.sequences),
+        opposite_rows=sum(s in mirrored for s in rows),
         near_rows=int(leaked_rows(list(first_seen), second.sequences).near.sum()) if near else None,
     )
 

@@ -7,7 +7,7 @@ regression target looks, and guessing would turn one into a nonsensical classifi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,27 +19,48 @@ from geneb_jax.errors import DataError
 from geneb_jax.task.info import Split, Task, TaskInfo, kind_not_served
 from geneb_jax.task.letters import IUPAC, looks_like_protein, normalise_sequence
 from geneb_jax.task.table import Table
+from geneb_jax.whole import whole_numbers
 
 _INTEGER: Final = r"^-?[0-9]{1,18}$"
-_DECIMAL: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_MISSING: Final = frozenset({"", "nan", "na", "n/a", "none", "null"})
+_DECIMAL: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+MISSING_WORDS: Final = (
+    *("nan", "-nan", "na", "n/a", "none", "null", "nil", "missing"),
+    *("<na>", "#na", "#n/a", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
+)
+"""What programs write in place of a missing value, in lower case: the words that pandas takes as missing, and a few
+more. Some of them (NA, NaN) are nucleotide codes as well, so they are asked for before letters are checked."""
+_NAMED: Final = 5  # further rows that an error lists
 _SAMPLE: Final = 1000  # rows looked at to tell which kind of task a file holds
 
 
-def checked_split(name: str, table: Table, rows: NDArray[np.int64], label_map: Mapping[str, int]) -> Split:
+def checked_split(
+    name: str,
+    table: Table,
+    rows: NDArray[np.int64],
+    label_map: Mapping[str, int],
+    missing_words: Sequence[str] = MISSING_WORDS,
+) -> Split:
     """The split that some rows of a file make up. Raises DataError naming file, row and cure."""
     part = table if len(rows) == table.num_rows else table.take(rows)
 
-    def place(row: int) -> str:
-        return table.place(int(rows[row]))
-
+    place = place_of(table, rows)
     labels = _labels(part, place, label_map)
-    return Split.make(name, _sequences(part, place), labels)
+    return Split.make(name, _sequences(part, place, missing_words), labels, place=place_of(table, rows))
 
 
-def _sequences(table: Table, place: Callable[[int], str]) -> list[str]:
+def place_of(table: Table, rows: NDArray[np.int64]) -> Callable[[int], str]:
+    """Where a row of a split stands in its file. Keeps the rows' numbers and not the table's columns."""
+    bare = Table(table.path, {}, table.num_rows)
+    return lambda row: bare.place(int(rows[row]))
+
+
+def _sequences(table: Table, place: Callable[[int], str], missing_words: Sequence[str]) -> list[str]:
     # the vectorised twin of normalise_sequence, then one regular expression over all rows
-    column = pc.ascii_upper(pc.utf8_trim_whitespace(table.columns["text"]))
+    column = pc.utf8_trim_whitespace(table.columns["text"])
+    missing = pc.is_in(pc.ascii_lower(column), value_set=pa.array(["", *missing_words], type=column.type))
+    if pc.any(missing).as_py():
+        raise _missing_sequences(column, np.flatnonzero(missing.to_numpy()), place)
+    column = pc.ascii_upper(column)
     row = _first_false(pc.match_substring_regex(column, f"^[{IUPAC}]+$"))
     if row is not None:
         raise _sequence_error(column[row].as_py(), place(row))
@@ -47,9 +68,21 @@ def _sequences(table: Table, place: Callable[[int], str]) -> list[str]:
     return sequences
 
 
+def _missing_sequences(column: Any, rows: NDArray[np.int64], place: Callable[[int], str]) -> DataError:
+    words = dict.fromkeys(value.as_py() for value in column.take(pa.array(rows)))
+    first = column[int(rows[0])].as_py()
+    what = f"the sequence is missing: {first!r} stands in its place" if first else "the sequence is empty"
+    if len(rows) > 1:
+        others = ", ".join(str(int(row) + 1) for row in rows[1 : _NAMED + 1])
+        more = " …" if len(rows) > _NAMED + 1 else ""
+        what += f"; {len(rows)} sequences are missing in all, further ones in rows {others}{more} of the split"
+    cure = "fill it in, or remove the row"
+    if any(word and not set(word.upper()) - set(IUPAC) for word in words):
+        cure += "; if it is the sequence itself, say so in a suite file: missing_words = []"
+    return DataError(what, where=place(int(rows[0])), cure=cure)
+
+
 def _sequence_error(sequence: str, where: str) -> DataError:
-    if not sequence:
-        return DataError("the sequence is empty", where=where, cure="fill it in, or remove the row")
     position, letter = next((i, c) for i, c in enumerate(sequence, start=1) if c not in IUPAC)
     what = f"the sequence has {letter!r} at position {position}, which is no nucleotide code (IUPAC: {IUPAC})"
     if looks_like_protein(sequence):
@@ -74,7 +107,7 @@ def _labels(table: Table, place: Callable[[int], str], label_map: Mapping[str, i
             what = f"the label {_short(column[row].as_py())} is not in the table of labels"
             cure = f"it lists {', '.join(label_map)}; add this one, or name it under skip_labels"
             raise DataError(what, where=place(row), cure=cure)
-        numbers = np.array(list(label_map.values()), dtype=np.int64)
+        numbers = whole_numbers(list(label_map.values()), what="numbers of the table of labels", where=str(table.path))
         return numbers[np.asarray(index.to_numpy(), dtype=np.int64)]
     row = _first_false(pc.match_substring_regex(column, _INTEGER))
     if row is not None:
@@ -85,9 +118,9 @@ def _labels(table: Table, place: Callable[[int], str], label_map: Mapping[str, i
 def _label_error(table: Table, column: Any, row: int, where: str) -> DataError:
     """Why a label is no class: missing, a decimal, a regression target, one label per letter, or a name."""
     value = column[row].as_py()
-    if value.lower() in _MISSING:
+    if not value or value.lower() in MISSING_WORDS:
         return DataError(f"the label is missing ({value!r})", where=where, cure="fill it in, or remove the row")
-    if value.removeprefix("-").isdecimal():
+    if value.isascii() and value.removeprefix("-").isdecimal():
         what = f"the label {_short(value)} is too large a number"
         return DataError(what, where=where, cure="number the classes 0, 1, 2 …")
     # rows around the first that fails tell which kind of task this file holds

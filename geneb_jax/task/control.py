@@ -9,7 +9,7 @@
 A control is written ``KIND`` or ``KIND-KEY``, and behind a suite's or a task's name with ``~``: ``geneb~labels``. Task
 ids carry it too, so that no store, run or table takes a control's score for a real one. Labels are shuffled by a key
 made of (kind, key, task); sequences by (kind, key, sequence), so that equal sequences stay equal and repeats and leaks
-stay what they were.
+stay what they were, also those that differ in U and T.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Final
 
 import numpy as np
 
+from geneb_jax.alphabet import as_dna, as_rna
 from geneb_jax.errors import UsageError
 from geneb_jax.task.info import Reader, Split, Suite, Task, TaskInfo
 
@@ -97,16 +98,23 @@ def control_task(task: Task, control: Control) -> Task:
         splits = {**task.splits, "train": Split.make("train", train.sequences, train.labels[order])}
     else:
         shuffled: dict[str, str] = {}
-        shuffle = shuffle_letters if control.kind == "mono" else shuffle_dinucleotides
         for split in task.splits.values():
             for sequence in split.sequences:
                 if sequence not in shuffled:
-                    shuffled[sequence] = shuffle(sequence, _seed(control.kind, control.key, sequence))
+                    shuffled[sequence] = _shuffled(sequence, control)
         splits = {
             name: Split.make(name, [shuffled[s] for s in split.sequences], split.labels)
             for name, split in task.splits.items()
         }
     return replace(task, splits=splits, source=f"{task.source}; control: {control.sentence}")
+
+
+def _shuffled(sequence: str, control: Control) -> str:
+    """One sequence shuffled as DNA, so that its twins in U and T stay twins; an RNA stays an RNA."""
+    dna = as_dna(sequence)
+    shuffle = shuffle_letters if control.kind == "mono" else shuffle_dinucleotides
+    found = shuffle(dna, _seed(control.kind, control.key, dna))
+    return as_rna(found) if "U" in sequence and "T" not in sequence else found
 
 
 def shuffle_letters(sequence: str, seed: int) -> str:

@@ -37,7 +37,8 @@ class TaskFiles:
     """The files of one task: one per split, or under the key ``data`` a single file with a split column.
 
     Without ``paths`` they are what ``folder`` holds in the official layout, looked up when the task is read.
-    ``label_map`` turns class names into integers; rows whose label is in ``skip_labels`` are left out.
+    ``label_map`` turns class names into integers; rows whose label is in ``skip_labels`` are left out. A sequence that
+    is one of ``missing_words``, in either case, is missing (None: `check.MISSING_WORDS`).
     """
 
     paths: Mapping[str, Path] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class TaskFiles:
     split: str = "split"
     label_map: Mapping[str, int] = field(default_factory=dict)
     skip_labels: tuple[str, ...] = ()
+    missing_words: tuple[str, ...] | None = None
 
     def found(self) -> Mapping[str, Path]:
         """The paths, looked up in the folder if need be. Raises DataError when a split has two files."""
@@ -78,7 +80,17 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 
 def read_files(info: TaskInfo, files: TaskFiles, source: str) -> Task:
-    """Read and check a task from its files. Raises DataError or MissingDataError."""
+    """Read and check a task from its files. Raises DataError or MissingDataError, whose place names the task."""
+    try:
+        return _read_files(info, files, source)
+    except (DataError, MissingDataError) as error:
+        where = error.where or ""
+        if info.id in where or info.id in error.what:
+            raise
+        raise type(error)(error.what, where=f"task {info.id}: {where}".rstrip(": "), cure=error.cure) from error
+
+
+def _read_files(info: TaskInfo, files: TaskFiles, source: str) -> Task:
     from geneb_jax.task.check import checked_task
 
     paths = files.found()
@@ -152,7 +164,7 @@ def _split(name: str, table: Table, rows: NDArray[np.int64], files: TaskFiles) -
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from geneb_jax.task.check import checked_split
+    from geneb_jax.task.check import MISSING_WORDS, checked_split
 
     if files.skip_labels:
         column = pc.utf8_trim_whitespace(table.columns["label"])
@@ -161,7 +173,8 @@ def _split(name: str, table: Table, rows: NDArray[np.int64], files: TaskFiles) -
         if not rows.size:
             what = f"every row of the {name} split has a label that is skipped"
             raise DataError(what, where=str(table.path), cure="shorten skip_labels")
-    return checked_split(name, table, rows, files.label_map)
+    words = MISSING_WORDS if files.missing_words is None else [word.strip().lower() for word in files.missing_words]
+    return checked_split(name, table, rows, files.label_map, words)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from geneb_jax.alphabet import as_dna
 from geneb_jax.task.letters import reverse_complement
 from geneb_jax.task.near import near_components
 
@@ -14,9 +15,10 @@ from geneb_jax.task.near import near_components
 def duplicate_groups(sequences: Sequence[str], *, near: bool = False) -> NDArray[np.int64]:
     """The group (m,) of every row, numbered from 0 in the order of first rows.
 
-    Rows of one group have the same sequence. With `near`, opposite strands are one sequence, and groups are connected
-    through near-duplicates (`geneb_jax.task.near`): rows at the two ends of a chain may differ by more.
+    Rows of one group have the same sequence, U being T. With `near`, opposite strands are one sequence, and groups are
+    connected through near-duplicates (`geneb_jax.task.near`): rows at the two ends of a chain may differ by more.
     """
+    sequences = list(map(as_dna, sequences))
     if near:
         names = [min(s, reverse_complement(s)) for s in sequences]
         distinct = list(dict.fromkeys(names))

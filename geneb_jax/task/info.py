@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import DataError, unknown_name
+from geneb_jax.whole import whole_numbers
 
 KINDS: Final = ("classification", "regression", "token")
 SERVED_KINDS: Final = ("classification",)
@@ -72,18 +73,29 @@ class TaskInfo:
 class Split:
     """One named part of a task: normalised sequences, int64 labels ``(n,)``, and the digest of both.
 
-    Build it with `Split.make`, which computes the digest.
+    Build it with `Split.make`, which computes the digest. ``place`` says where a row stands in its file.
     """
 
     name: str
     sequences: tuple[str, ...] = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
     digest: str
+    place: Callable[[int], str] | None = field(default=None, repr=False)
 
     @classmethod
-    def make(cls, name: str, sequences: Sequence[str], labels: NDArray[np.int64] | Sequence[int]) -> Split:
-        """A split over normalised ASCII sequences. Raises DataError when the two lengths differ."""
-        array = np.array(labels, dtype=np.int64)
+    def make(
+        cls,
+        name: str,
+        sequences: Sequence[str],
+        labels: NDArray[np.int64] | Sequence[int],
+        *,
+        place: Callable[[int], str] | None = None,
+    ) -> Split:
+        """A split over normalised ASCII sequences and labels that are whole numbers (1.0 is one, 1.7 is not).
+
+        Raises DataError for other labels, for a sequence that is missing or not ASCII, and when the lengths differ.
+        """
+        array = whole_numbers(labels, where=f"split {name!r}")
         array.flags.writeable = False
         rows = tuple(sequences)
         if array.shape != (len(rows),):
@@ -91,10 +103,15 @@ class Split:
                 f"a split has {len(rows)} sequences but labels of shape {array.shape}",
                 where=f"split {name!r}",
             )
-        return cls(name, rows, array, split_digest(rows, array))
+        _refuse_other_than_text(name, rows)
+        return cls(name, rows, array, split_digest(rows, array), place)
 
     def __len__(self) -> int:
         return len(self.sequences)
+
+    def where(self, row: int) -> str:
+        """Where a row stands: file, row and line where it was read from a file, else its number from 1."""
+        return f"split {self.name}, row {row + 1}" if self.place is None else self.place(row)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -106,6 +123,20 @@ class Split:
         """Rows per label, in the order of the labels."""
         values, counts = np.unique(self.labels, return_counts=True)
         return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+
+
+def _refuse_other_than_text(name: str, rows: tuple[str, ...]) -> None:
+    bad = next((i for i, s in enumerate(rows) if not isinstance(s, str) or not s.isascii() or not s), None)
+    if bad is not None:
+        found = rows[bad]
+        missing = not found or not isinstance(found, str)
+        raise DataError(
+            f"a sequence is missing: {found!r} stands in its place"
+            if missing
+            else "a sequence holds letters past ASCII",
+            where=f"split {name!r}, entry {bad} (from 0)",
+            cure="fill it in, or leave the row out" if missing else "bring it into the normal form: normalise_sequence",
+        )
 
 
 def split_digest(sequences: Sequence[str], labels: NDArray[np.int64]) -> str:

@@ -1,8 +1,8 @@
 """Sequences as text: the one normal form, the letters that may occur, and the reverse complement.
 
-Normal form: surrounding white space gone, ASCII letters upper-cased, nothing else. ``U`` is kept (an RNA
-stays an RNA; an encoder that wants ``T`` says so itself), and so are the ambiguity codes. A gap (``-`` or
-``.``) is refused: an embedding of an alignment row is not the embedding of its sequence.
+Normal form: surrounding white space gone, ASCII letters upper-cased, nothing else. ``U`` is kept as it was written
+and counts as ``T`` wherever sequences are compared (`geneb_jax.alphabet`); the ambiguity codes are kept. A gap (``-``
+or ``.``) is refused: an embedding of an alignment row is not the embedding of its sequence.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from geneb_jax.alphabet import as_dna
 from geneb_jax.task.letters import reverse_complement
 from geneb_jax.task.seeds import SHORTEST, Candidates, Ints, Mask, Openness, candidates
 
@@ -38,7 +39,8 @@ _TARGET: Final = str.maketrans(dict.fromkeys("RYSWKMBDHVN", "y") | {"U": "T"})
 class Leaks:
     """Which test rows (m,) also stand in train, each under the first that applies.
 
-    `exact`: the very sequence; `opposite`: its reverse complement; `near`: it is nearly contained in one of train.
+    `exact`: the very sequence, U being T; `opposite`: its reverse complement; `near`: it is nearly contained in one
+    of train.
     """
 
     exact: Mask
@@ -54,7 +56,8 @@ class Leaks:
 
 def leaked_rows(train: Sequence[str], test: Sequence[str], *, near: bool = True) -> Leaks:
     """Which rows of `test` leak from `train`; without `near` only whole sequences are compared."""
-    seen = set(train)
+    seen = set(map(as_dna, train))
+    test = list(map(as_dna, test))
     kinds: dict[str, int] = {}
     for sequence in test:
         if sequence not in kinds:

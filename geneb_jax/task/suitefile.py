@@ -18,6 +18,8 @@ The TOML file (``suite.toml``, or any name)::
     n_test = 200
     text_column = "seq"          # optional: the column of sequences ("text" or "sequence", if missing)
     label_column = "y"           # optional ("label")
+    missing_words = ["none"]     # optional: words that stand for a missing sequence, in either case, in place of the
+                                 # usual ones (NA, NaN, null …); [] where each of those is a sequence itself
 
 A task may instead keep all splits in one file with a column that says ``train``, ``test`` or ``dev``::
 
@@ -76,6 +78,7 @@ class _TaskEntry(_Strict):
     split_column: _Name = "split"
     labels: dict[str, int] = Field(default_factory=dict)
     skip_labels: list[str] = Field(default_factory=list)
+    missing_words: list[str] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_name_files(self) -> _TaskEntry:
@@ -208,6 +211,7 @@ def _entries(entry: _SuiteEntry, base: Path, found: dict[str, Path]) -> tuple[li
             split=task.split_column,
             label_map=task.labels,
             skip_labels=tuple(task.skip_labels),
+            missing_words=None if task.missing_words is None else tuple(task.missing_words),
         )
         category = task.category or entry.category
         num_classes = len(set(task.labels.values())) or None

@@ -1,8 +1,9 @@
 """One data file read as text: .csv, .csv.gz or .parquet into string columns whose rows errors can name.
 
 Everything is read as strings, so that a label ``1.5`` or a sequence ``NA`` reaches the checks as it was
-written. A CSV file is comma-separated UTF-8 with a header line; blank lines are skipped, as pandas does, so
-that row numbers are those of the GENEB harness.
+written. A CSV file is comma-separated UTF-8 with a header line; lines end in LF, CR LF or CR alone; blank lines
+are skipped, as pandas does, so that row numbers are those of the GENEB harness. What is no such text (UTF-16, an
+archive, a web page, JSON, FASTA) is refused by the name of what it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,28 @@ from geneb_jax.errors import DataError, MissingDataError
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _LFS_MAGIC: Final = b"version https://git-lfs"
+# first bytes of what is saved or downloaded in place of a CSV file: what it is, and the cure
+_OTHER: Final[Mapping[bytes, tuple[str, str]]] = {
+    _LFS_MAGIC: ("a Git LFS pointer, not the data", "run `git lfs pull` in its clone"),
+    b"\xff\xfe": ("UTF-16, not UTF-8 text", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16, not UTF-8 text", "save it as UTF-8"),
+    b"\x00\x00\xfe\xff": ("UTF-32, not UTF-8 text", "save it as UTF-8"),
+    b"PK\x03\x04": ("a zip archive (or a spreadsheet), not text", "unpack it, or save the sheet as CSV"),
+    b"\xfd7zXZ\x00": ("packed with xz, not text", "unpack it, or pack it with gzip"),
+    b"BZh": ("packed with bzip2, not text", "unpack it, or pack it with gzip"),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd, not text", "unpack it, or pack it with gzip"),
+    b"PAR1": ("a Parquet file, not text", "rename it to .parquet"),
+}
+_LONE_CR: Final = re.compile(rb"\r(?!\n)")
+# the beginning of a header line that is none: what the file seems to be, and the cure
+_NO_HEADER: Final[Mapping[str, str]] = {
+    ">": "this looks like FASTA; write the sequences and their labels as CSV, with the columns 'text' and 'label'",
+    "<": "this looks like a web page, so the download failed; fetch the data file itself",
+    "{": "this looks like JSON; write it as CSV or Parquet, with the columns 'text' and 'label'",
+    "[": "this looks like JSON; write it as CSV or Parquet, with the columns 'text' and 'label'",
+    "#": "remove the comment lines above the header line",
+    "sep=": "remove the line above the header line",
+}
 _BLOCK: Final = 64 << 20  # bytes; a row must fit into one block, and the longest genomic inputs are about 1 MB
 
 
@@ -92,6 +116,7 @@ def _missing_columns(names: Sequence[str], path: Path, missing: Sequence[str]) -
     for sign, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(names) == 1 and sign in names[0]:
             cure = f"the columns seem to be separated by {word}; separate them by commas"
+    cure = next((text for sign, text in _NO_HEADER.items() if names and names[0].startswith(sign)), cure)
     if len(names) >= 2 and any(len(name) > 20 and set(name.upper()) <= set("ACGTUN") for name in names):
         cure = "the first line seems to be data; put a header line 'text,label' above it"
     what = f"the file has no column {' and no column '.join(missing)}; its columns are: {found}"
@@ -104,9 +129,15 @@ def _read_csv(path: Path, text: Sequence[str], label: str, split: str | None) ->
     if header is None:
         raise DataError("the file is empty", where=str(path), cure="it needs a header line and at least one row")
     try:
+        if b"\0" in header:
+            what = "the header line holds NUL bytes: the file is UTF-16 without its mark, or no text"
+            raise DataError(what, where=str(path), cure="save it as UTF-8")
         names = next(csv.reader([header.decode("utf-8-sig").rstrip("\r\n")]))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise _not_utf8(path, "the header line") from error
+    except csv.Error as error:
+        what = f"the header line cannot be read as CSV: {error}"
+        raise DataError(what, where=str(path), cure="write 'text,label' into the first line") from error
     roles = _roles(names, path, text, label, split)
     invalid: list[Any] = []
 
@@ -141,14 +172,7 @@ def _content(path: Path) -> Any:
         start = handle.read(len(_LFS_MAGIC))
     if not start:
         raise DataError("the file is empty", where=str(path), cure="it needs a header line and at least one row")
-    if start.startswith(_LFS_MAGIC):
-        raise DataError(
-            "the file is a Git LFS pointer, not the data",
-            where=str(path),
-            cure="run `git lfs pull` in its clone",
-        )
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("the file is UTF-16, not UTF-8 text", where=str(path), cure="save it as UTF-8")
+    _refuse_other(path, start)
     if not start.startswith(_GZIP_MAGIC):
         if path.name.endswith(".gz"):
             raise DataError(
@@ -156,13 +180,32 @@ def _content(path: Path) -> Any:
                 where=str(path),
                 cure="compress it, or rename it",
             )
-        return pa.memory_map(str(path)).read_buffer()
+        return _with_line_feeds(pa.memory_map(str(path)).read_buffer())
     try:
         with gzip.open(path) as packed:
-            return pa.py_buffer(packed.read())
+            unpacked = packed.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         where, cure = str(path), "copy or download the file again"
         raise DataError(f"the gzip file is cut off or damaged: {error}", where=where, cure=cure) from error
+    _refuse_other(path, unpacked[: len(_LFS_MAGIC)])
+    return _with_line_feeds(pa.py_buffer(unpacked))
+
+
+def _refuse_other(path: Path, start: bytes) -> None:
+    """Raise DataError where the first bytes are those of something else than text."""
+    for magic, (what, cure) in _OTHER.items():
+        if start.startswith(magic):
+            raise DataError(f"the file is {what}", where=str(path), cure=cure)
+
+
+def _with_line_feeds(content: Any) -> Any:
+    """The same buffer, with every line end a line feed where some are a carriage return alone, as old programs write.
+
+    Bytes between quotes are no exception: a cell of several lines is refused anyhow.
+    """
+    if _LONE_CR.search(memoryview(content)) is None:
+        return content
+    return pa.py_buffer(content.to_pybytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
 
 
 def _lines(content: Any) -> Iterator[bytes]:
@@ -237,7 +280,11 @@ def _read_parquet(path: Path, text: Sequence[str], label: str, split: str | None
         ) from error
     if table.num_rows == 0:
         raise _no_rows(path)
-    columns = {role: _as_strings(table.column(name), name, path) for role, name in roles.items()}
+    try:
+        columns = {role: _as_strings(table.column(name), name, path) for role, name in roles.items()}
+    except pa.ArrowException as error:  # bytes that are no UTF-8, types that have no text
+        what = f"the columns of text and labels cannot be read as text: {error}"
+        raise DataError(what, where=str(path), cure="write sequences as strings and labels as integers") from error
     return Table(path, columns, table.num_rows)
 
 

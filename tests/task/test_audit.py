@@ -12,10 +12,14 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geneb_jax.alphabet import as_rna
 from geneb_jax.cli.tasks import command
 from geneb_jax.errors import MissingDataError, UsageError
-from geneb_jax.task import load_suite, reverse_complement
+from geneb_jax.task import Control, Split, Task, TaskInfo, load_suite, reverse_complement
 from geneb_jax.task.audit import TaskAudit, audit
+from geneb_jax.task.control import control_task
+from geneb_jax.task.groups import duplicate_groups
+from geneb_jax.task.near import leaked_rows
 
 
 def put(root: Path, task: str, train: list[tuple[str, int]], test: list[tuple[str, int]]) -> None:
@@ -113,7 +117,7 @@ def test_absent_tasks_are_counted_and_no_data_at_all_is_an_error(tmp_path: Path)
         audit(suite.select(["iDHS*"]))
 
 
-short = st.text(alphabet="ACGN", min_size=1, max_size=3)
+short = st.text(alphabet="ACGTU", min_size=1, max_size=3)
 rows = st.lists(st.tuples(short, st.integers(0, 1)), min_size=1, max_size=12)
 
 
@@ -126,7 +130,9 @@ def test_counts_equal_brute_force(tmp_path: Path, tasks: list[tuple[list[tuple[s
     report = audit(load_suite(str(root)))
     sets = {}
     for i, (extra, test) in enumerate(tasks):
-        train = [("A", 0), ("C", 1), *extra]
+        # U and T are one base: what is compared is the sequence as DNA
+        train = [(s.replace("U", "T"), y) for s, y in [("A", 0), ("C", 1), *extra]]
+        test = [(s.replace("U", "T"), y) for s, y in test]
         task: TaskAudit = report.tasks[i]
         between = task.between("train", "test")
         assert between is not None
@@ -143,3 +149,29 @@ def test_counts_equal_brute_force(tmp_path: Path, tasks: list[tuple[list[tuple[s
         assert task.distinct == len(labels)
     found = {(p.first, p.second): p.sequences for p in report.pairs}
     assert found == {(a, b): len(sets[a] & sets[b]) for a, b in combinations(sets, 2) if sets[a] & sets[b]}
+
+
+def test_what_differs_in_u_and_t_alone_is_one_sequence_everywhere(tmp_path: Path) -> None:
+    """Duplicates, leaks on both strands, groups, near-duplicates and shuffles: one rule, whichever side is RNA."""
+    one, two = "ACGGTCATTGCAATCGGATTACCAGTTTGACATGCCGTAACT", "GGTTTACCATGACCATAGGATACCGATTACATTGGCCAACGT"
+    rna = [s.replace("T", "U") for s in (one, reverse_complement(two), one[2:] + "G")]
+    for train, test in (([one, two], rna), ([as_rna(one), as_rna(two)], [s.replace("U", "T") for s in rna])):
+        found = leaked_rows(train, test)
+        assert (found.exact.tolist(), found.opposite.tolist(), found.near.tolist()) == (
+            [True, False, False],
+            [False, True, False],
+            [False, False, True],
+        )
+        put(tmp_path, "t", [(train[0], 0), (train[1], 1)], [(s, 0) for s in test])
+        (task,) = audit(load_suite(str(tmp_path)), near=True).tasks
+        across = task.between("train", "test")
+        assert across is not None
+        assert (across.rows, across.opposite_rows, across.near_rows) == (1, 1, 1)
+        assert (task.distinct, task.across[0].conflicting_sequences) == (4, 0)
+    assert duplicate_groups([one, rna[0], two]).tolist() == [0, 0, 1]
+    for kind in ("mono", "di"):
+        split = Split.make("test", [one, rna[0], two], [0, 1, 0])
+        task = control_task(Task(TaskInfo("t", "t"), {"train": split, "test": split}, "here"), Control(kind))
+        dna, as_written, _ = task.test.sequences
+        assert dna != one
+        assert as_written == as_rna(dna)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +63,42 @@ def test_extra_columns_sequence_synonym_bom_crlf_blanks_and_case(tmp_path: Path)
     assert split.labels.tolist() == [0, -3]
 
 
-def test_na_is_text_and_not_a_missing_value(tmp_path: Path) -> None:
-    # "NA" reads as missing in pandas; as nucleotide codes it is N and A
-    assert load(tmp_path, train="text,label\nNA,0\nAN,1\n").train.sequences == ("NA", "AN")
+@pytest.mark.parametrize("word", ["NA", "na", "NaN", "null", "None", "N/A", "<NA>", '""', '" "'])
+def test_what_programs_write_for_a_missing_sequence_is_missing(tmp_path: Path, word: str) -> None:
+    text = f"text,label\nACGT,0\n{word},1\nAANA,1\n{word},0\n"
+    with pytest.raises(DataError, match=r"(?s)2 sequences are missing.*rows 4 of.*tasks/t/train.csv, row 2 \(line 3\)"):
+        load(tmp_path, train=text)
+
+
+def test_a_sequence_that_reads_as_missing_is_kept_where_the_suite_says_so(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write(tmp_path, f"{name}.csv", "text,label\nNA,0\nNAN,1\n")
+    suite = tmp_path / "suite.toml"
+    suite.write_text('name = "s"\n[[task]]\nid = "short"\ntrain = "train.csv"\ntest = "test.csv"\n')
+    with pytest.raises(DataError, match=r"(?s)missing: 'NA'.*task short: .*train.csv, row 1.*missing_words = \[\]"):
+        load_suite(str(suite)).load("short")
+    suite.write_text(suite.read_text() + "missing_words = []\n")
+    assert load_suite(str(suite)).load("short").train.sequences == ("NA", "NAN")
+
+
+def test_nulls_and_not_a_number_in_parquet_are_missing_and_bytes_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks" / "t"
+    folder.mkdir(parents=True)
+    write(folder, "test.csv", GOOD)
+    columns = [["ACGT", None], pa.array([float("nan"), None]), pa.array([b"\xff", b"ACGT"])]
+    for column, says in zip(columns, ("sequence is empty", "missing: 'nan'", "cannot be read as text"), strict=True):
+        pq.write_table(pa.table({"text": column, "label": [0, 1]}), folder / "train.parquet")
+        with pytest.raises(DataError, match=says):
+            load_suite(str(tmp_path)).load("t")
+
+
+@pytest.mark.parametrize("ends", ["\r", "\r\n"])
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_line_ends_of_other_systems(tmp_path: Path, ends: str, suffix: str) -> None:
+    text = GOOD.replace("\n", ends)
+    assert load(tmp_path / "a", train=text, suffix=suffix).train.digest == load(tmp_path / "b").train.digest
+    with pytest.raises(DataError, match=r"row 4 \(line 5\)"):
+        load(tmp_path / "a", train=text + f"AC-T,1{ends}", suffix=suffix)
 
 
 def test_single_file_with_a_split_column(tmp_path: Path) -> None:
@@ -115,6 +150,13 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "open quote": ('text,label\nACGT,0\n"GG,1\nAA,1\n', "quote is opened and not closed", "row 2 (line 3)"),
     "not UTF-8": (b"text,label\nACGT,0\nA\xffC,1\n", "not UTF-8", "row 2 (line 3)"),
     "UTF-16": ("text,label\nACGT,0\n".encode("utf-16"), "UTF-16", "train.csv"),
+    "UTF-16 without its mark": ("text,label\nACGT,0\n".encode("utf-16-le"), "holds NUL bytes", "train.csv"),
+    "zip": (b"PK\x03\x04\x14", "a zip archive", "train.csv"),
+    "bzip2": (b"BZh91AY&SY", "packed with bzip2", "train.csv"),
+    "FASTA": (">a|1\nACGT\n", "looks like FASTA", "train.csv"),
+    "JSON": ('[{"text": "ACGT", "label": 0}]', "looks like JSON", "train.csv"),
+    "web page": ("<!DOCTYPE html>\n", "looks like a web page", "train.csv"),
+    "digits of another script": ("text,label\nACGT,\u0661\n", "is not an integer", "row 1 (line 2)"),
     "LFS pointer": ("version https://git-lfs.github.com/spec/v1\noid 0\n", "Git LFS pointer", "train.csv"),
     "one class": ("text,label\nACGT,1\nGGGG,1\n", "single class (1)", "train.csv"),
 }  # fmt: skip
@@ -255,3 +297,40 @@ def test_reverse_complement_by_hand() -> None:
     assert reverse_complement("AACGTR") == "YACGTT"
     assert reverse_complement("AACGU") == "ACGUU"
     assert reverse_complement("BDKS") == "SMHV"
+
+
+@pytest.mark.parametrize(
+    ("labels", "says", "place"),
+    [
+        ([1.0, 2.9], "2.9 is none", "entry 1"),
+        (np.array([0.5, 1.0], np.float32), "0.5 is none", "entry 0"),
+        ([0, float("nan")], "nan is a missing value", "entry 1"),
+        ([0, float("inf")], "inf is too large", "entry 1"),
+        ([0, None], "None is a missing value", "entry 1"),
+        ([0, 2**63], "too large", "entry 1"),
+        ([0, 10**40], "too large", "entry 1"),
+        (np.array([1, 2**64 - 1], np.uint64), "too large", "entry 1"),
+        ([0, 1e300], "too large", "entry 1"),
+        (["0", "1"], "'0' is text", "entry 0"),
+        ([0, Fraction(1, 2)], "1/2 is none", "entry 1"),
+        ([0j, 1], "is none", "entry 0"),
+        ([[0], [1, 2]], "no array of numbers", "split 'train'"),
+    ],
+)
+def test_labels_that_casting_would_change_are_refused(labels: object, says: str, place: str) -> None:
+    with pytest.raises(DataError, match=re.escape(says)) as caught:
+        Split.make("train", ["AC", "GT"], labels)  # type: ignore[arg-type]
+    assert place in str(caught.value.where)
+
+
+def test_labels_that_casting_keeps_are_taken() -> None:
+    for labels in ([1.0, -2.0], [True, False], np.array([3, 4], np.uint64), np.array([0, 1], object)):
+        split = Split.make("train", ["AC", "GT"], labels)  # type: ignore[arg-type]
+        assert split.labels.dtype == np.int64
+        assert split.labels.tolist() == [int(value) for value in labels]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", "ACſ", 7])
+def test_sequences_that_are_none_are_refused(missing: object) -> None:
+    with pytest.raises(DataError, match="a sequence"):
+        Split.make("train", ["AC", missing], [0, 1])  # type: ignore[list-item]
