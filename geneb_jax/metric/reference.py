@@ -1,4 +1,4 @@
-"""The scores as scikit-learn defines them, from label arrays: what the device metrics are tested against."""
+"""Scores from label arrays, with scikit-learn's confusion table: the engines that run scikit-learn score by it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.axes import NumpyInt
+from geneb_jax.metric.confusion import scores
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,15 @@ class ReferenceScores:
 
 
 def reference_scores(y_true: NumpyInt, y_pred: NumpyInt, labels: NumpyInt) -> ReferenceScores:
-    """Score `(m,)` predicted labels against `(m,)` true labels with scikit-learn.
+    """Score `(m,)` predicted labels against `(m,)` true labels.
 
     `labels` `(K,)` only names the table's axes; as in the GENEB harness, macro-F1 averages over the labels
     that occur among the true or the predicted ones. MCC is 0 where either side holds one class.
     """
-    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, matthews_corrcoef
+    from sklearn.metrics import confusion_matrix
 
     with warnings.catch_warnings():
-        # a single class on one side is a status of the record, not a warning on the terminal
+        # a single class on both sides is a status of the record, not a warning on the terminal
         warnings.simplefilter("ignore")
-        return ReferenceScores(
-            confusion=np.asarray(confusion_matrix(y_true, y_pred, labels=labels), dtype=np.int64),
-            mcc=float(matthews_corrcoef(y_true, y_pred)),
-            accuracy=float(accuracy_score(y_true, y_pred)),
-            macro_f1=float(f1_score(y_true, y_pred, average="macro")),
-        )
+        table = np.asarray(confusion_matrix(y_true, y_pred, labels=labels), dtype=np.int64)
+    return ReferenceScores(table, *map(float, scores(table)))

@@ -2,8 +2,10 @@
 
 Per lane (regime, seed): its training rows are split class by class (`geneb_jax.probes.regime.split_rows`), every C of
 the grid is fitted on the one part and scored by MCC on the other, and the C with the highest MCC wins; of equal ones
-the smallest, the strongest penalty. The probe is then fitted with that C on all rows of the lane, which is the
-caller's business. Where a class has too few rows to hold any out, the C of `HeldOutC.base` is taken, and said so.
+the smallest, the strongest penalty. Scores are compared exactly, as fractions of whole counts
+(`geneb_jax.metric.exact_mcc`), so no rounding decides. The probe is then fitted with that C on all rows of the lane,
+which is the caller's business. Where a class has too few rows to hold any out, the C of `HeldOutC.base` is taken, and
+said so.
 
 Full data have no seed, so their split depends on the run's key alone and the choice is made once.
 """
@@ -21,13 +23,14 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
+from geneb_jax.metric import exact_mcc, mcc
 from geneb_jax.probes.blocks import Rows, select
 from geneb_jax.probes.design import Design, pad, padded_rows
 from geneb_jax.probes.lane import Lane, LaneResult
 from geneb_jax.probes.problems import Targets, solve_own_rows
 from geneb_jax.probes.programs import fitting, program
 from geneb_jax.probes.regime import Regime, draw_rows, split_rows
-from geneb_jax.probes.score import score_rows, table_scores
+from geneb_jax.probes.score import score_rows
 from geneb_jax.probes.spec import HeldOutC, LogisticSpec
 from geneb_jax.status import Status
 from geneb_jax.whole import whole_numbers
@@ -88,12 +91,12 @@ def choose_penalties(
         chosen = [splits[seed] for seed in possible]
         if regime.shots is not None and batched and isinstance(spec.base, LogisticSpec):
             logistic = [spec.base.with_C(C) for C in spec.grid]
-            scores = _score_draws(X_train, y_train, chosen, logistic)
+            tables = _draw_tables(X_train, y_train, chosen, logistic)
         else:
-            scores = [_score_one(X_train, y_train, split, spec, fit) for split in chosen]
+            tables = [_tables(X_train, y_train, split, spec, fit) for split in chosen]
         made |= {(regime, seed, spec): Choice(spec.base.C, "default", spec.grid) for seed in seeds}
-        for seed, split, mcc in zip(possible, chosen, scores, strict=True):
-            made[regime, seed, spec] = _best(spec, mcc, len(split.held))
+        for seed, split, own in zip(possible, chosen, tables, strict=True):
+            made[regime, seed, spec] = _best(spec, own, len(split.held))
     return [made[key] for key in keys]
 
 
@@ -103,23 +106,28 @@ def _split(y: NumpyInt, regime: Regime, seed: int | None, spec: HeldOutC) -> _Sp
     return _Split(rows[first], rows[second])
 
 
-def _best(spec: HeldOutC, mcc: Sequence[float], held: int) -> Choice:
-    scored = [(-value, C) for C, value in zip(spec.grid, mcc, strict=True) if math.isfinite(value)]
+_Tables = list[NumpyInt | None]
+"""Confusion tables (k, k) of the held-out rows, one for each C; None where a fit came to nothing."""
+
+
+def _best(spec: HeldOutC, tables: _Tables, held: int) -> Choice:
+    scores = tuple(math.nan if table is None else float(mcc(table)) for table in tables)
+    scored = [(-exact_mcc(table), C) for C, table in zip(spec.grid, tables, strict=True) if table is not None]
     if not scored:
-        return Choice(spec.base.C, "default", spec.grid, tuple(mcc), held)
-    return Choice(min(scored)[1], "held-out", spec.grid, tuple(mcc), held)
+        return Choice(spec.base.C, "default", spec.grid, scores, held)
+    return Choice(min(scored)[1], "held-out", spec.grid, scores, held)
 
 
-def _score_one(X: NumpyFloat | Rows, y: NumpyInt, split: _Split, spec: HeldOutC, fit: FitTask) -> list[float]:
-    """MCC of every C on the held-out rows: all of them full-data fits of the rows that are left."""
+def _tables(X: NumpyFloat | Rows, y: NumpyInt, split: _Split, spec: HeldOutC, fit: FitTask) -> _Tables:
+    """Of every C: all of them full-data fits of the rows that are left."""
     lanes = [Lane(Regime(None), 0, spec.with_C(C)) for C in spec.grid]
     results = fit(select(X, split.fit), y[split.fit], select(X, split.held), y[split.held], lanes)
-    return [result.mcc if result.status.has_score else math.nan for result in results]
+    return [result.confusion if result.status.has_score else None for result in results]
 
 
-def _score_draws(
+def _draw_tables(
     X: NumpyFloat | Rows, y: NumpyInt, splits: Sequence[_Split], specs: Sequence[LogisticSpec]
-) -> list[list[float]]:
+) -> list[_Tables]:
     """The same for many draws, in batches of equal size so that they share what is compiled; float64 throughout."""
     if not splits:
         return []
@@ -127,7 +135,7 @@ def _score_draws(
     fit, held = (padded_rows(max(len(split[part]) for split in splits)) for part in (0, 1))
     each = 8 * X.shape[1] * (2 * fit + held)
     size = min(len(splits), max(8, 1 << (BATCH_BYTES // each).bit_length() >> 1))
-    found: list[list[float]] = []
+    found: list[_Tables] = []
     with fitting("float64"):
         for start in range(0, len(splits), size):
             part = list(splits[start : start + size])
@@ -135,8 +143,8 @@ def _score_draws(
             part += part[:1] * (size - real)
             drawn = np.unique(np.concatenate([np.concatenate(split) for split in part]))
             own = [_Split(*(np.searchsorted(drawn, rows) for rows in split)) for split in part]
-            mcc = _score_batch(_take(X, drawn), Targets(index[drawn], len(classes)), own, specs, held)
-            found += mcc[:, :real].T.tolist()
+            by_C = _batch_tables(_take(X, drawn), Targets(index[drawn], len(classes)), own, specs, held)
+            found += [list(tables) for tables in zip(*by_C, strict=True)][:real]
     return found
 
 
@@ -144,10 +152,10 @@ def _take(X: NumpyFloat | Rows, rows: NumpyInt) -> NumpyFloat:
     return X[rows] if isinstance(X, np.ndarray) else X.take(rows)
 
 
-def _score_batch(
+def _batch_tables(
     X: NumpyFloat, targets: Targets, splits: Sequence[_Split], specs: Sequence[LogisticSpec], padded: int
-) -> NumpyFloat:
-    """MCC (c, p) of c penalties on the held-out rows of p draws, NaN where a fit came to nothing."""
+) -> list[_Tables]:
+    """For each of c penalties the tables of p draws."""
     # coefficients come back in coordinates that share one shift, where exact ties survive
     wide, width = np.dtype(np.float64), X.shape[1]
     shift = X.mean(axis=0, dtype=wide)
@@ -159,18 +167,17 @@ def _score_batch(
     test = jax.device_put(np.concatenate([X[rows] - shift, ones], axis=2))
     keep = np.stack([np.arange(padded) < len(split.held) for split in splits])
     truth, keep, columns = jax.device_put((targets.index[rows], keep, np.arange(targets.k)))
-    scores = []
+    found = []
     for spec in specs:
         fitted = solve_own_rows(X, design, targets, [split.fit for split in splits], spec)
-        confusion = _own_scores(test, jax.device_put(fitted.W), truth, keep, columns, targets.k)
-        mcc = np.array(table_scores(np.asarray(confusion)).mcc)
-        mcc[[not Status(int(status)).has_score for status in fitted.status]] = np.nan
-        scores.append(mcc)
-    return np.stack(scores)
+        confusion = _own_tables(test, jax.device_put(fitted.W), truth, keep, columns, targets.k)
+        scored = [Status(int(status)).has_score for status in fitted.status]
+        found.append([table if own else None for table, own in zip(np.asarray(confusion), scored, strict=True)])
+    return found
 
 
 @partial(program, static_argnames="k")
-def _own_scores(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array, columns: jax.Array, k: int) -> jax.Array:
+def _own_tables(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array, columns: jax.Array, k: int) -> jax.Array:
     """Confusion counts (p, k, k) of lanes W (p, q, o), each on rows X (p, m, q) of its own."""
 
     def one(X: jax.Array, W: jax.Array, truth: jax.Array, keep: jax.Array) -> jax.Array:

@@ -20,6 +20,7 @@ from geneb_jax.linear.reference import objective, one_hot
 from geneb_jax.metric.reference import reference_scores
 from geneb_jax.probes.lane import Lane, LaneResult, empty_result
 from geneb_jax.probes.regime import draw_rows
+from geneb_jax.probes.settle import decided
 from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from geneb_jax.whole import whole_numbers
@@ -150,8 +151,13 @@ def _fit_lane(
     if not stock and warned:
         warned = grad_norm > OPTIMUM_GRADIENT * lane.spec.C * len(y)
 
-    scores = X_test @ coef + intercept
-    predictions = classes[_decide(scores)]
+    if stock:
+        scores = X_test @ coef + intercept
+        number, tied = _decide(scores), decision_margins(scores) <= _resolution(scores)
+    else:
+        # the same number on every machine: rounding must not decide what ties
+        number, tied = decided(np.pad(X_test, ((0, 0), (0, 1)), constant_values=1), np.vstack([coef, intercept]))
+    predictions = classes[number]
     scored = reference_scores(y_test, predictions, labels)
     if warned:
         status = Status.MAX_STEPS
@@ -177,7 +183,7 @@ def _fit_lane(
         objective=value,
         grad_norm=grad_norm,
         num_steps=num_steps,
-        num_ties=int((decision_margins(scores) <= _resolution(scores)).sum()),
+        num_ties=int(tied.sum()),
         solver=solver,
         seconds=time.perf_counter() - began,
     )

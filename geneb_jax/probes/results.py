@@ -9,10 +9,10 @@ import numpy as np
 
 from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import ProbeError
+from geneb_jax.metric import scores
 from geneb_jax.probes.design import Design, raw_coefficients
 from geneb_jax.probes.lane import Lane, LaneResult, empty_result
 from geneb_jax.probes.lanes import Fitted
-from geneb_jax.probes.score import table_scores
 from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.status import Status
 from geneb_jax.whole import whole_numbers
@@ -107,7 +107,7 @@ def lane_results(
     shift, scale = np.asarray(design.shift), np.asarray(design.scale)
     # squares of features that overflow would otherwise divide every feature to zero, and look like a fit
     finite = scoring.finite and bool(np.isfinite(scale).all())
-    mcc, accuracy, macro_f1 = (np.asarray(values) for values in table_scores(scoring.confusion))
+    mcc, accuracy, macro_f1 = scores(scoring.confusion)
     ties = scoring.tied.sum(axis=1)
     true, predicted = ((scoring.confusion.sum(axis=axis) > 0).sum(axis=1) for axis in (2, 1))
     place = {key: i for i, key in enumerate(problems)}

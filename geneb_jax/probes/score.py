@@ -1,4 +1,4 @@
-"""Predictions, confusion tables and scores of many lanes, on device, from one product over the test split."""
+"""Predictions and confusion tables of many lanes, on device, from one product over the test split."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from geneb_jax.axes import Array, Bool, Float, Int, NumpyInt
-from geneb_jax.metric.confusion import Scores, scores
+from geneb_jax.axes import Array, Bool, Float, Int
 from geneb_jax.probes.programs import program
 from geneb_kernels.confusion import confusion_counts
 from geneb_kernels.precision import HIGHEST
@@ -70,14 +69,3 @@ def score_rows(
 
 score_lanes = program(score_rows, static_argnames="num_labels")
 """`score_rows` as a program of its own, for the host."""
-
-
-def table_scores(confusion: NumpyInt) -> Scores:
-    """MCC, accuracy and macro-F1 of each table (p, k, k), on device in float64: exact tables give exact scores."""
-    with jax.enable_x64(True):
-        return _float64_scores(jax.device_put(confusion))
-
-
-@program
-def _float64_scores(confusion: Int[Array, "p k k"]) -> Scores:
-    return scores(confusion.astype(jnp.float64))

@@ -49,7 +49,7 @@ def settled(
             X = np.concatenate([body, np.ones((len(body), 1))], axis=1)
             for one in np.unique(lane):
                 mine = lane == one
-                column, tie = _decided(X[place[mine]], weights[one])
+                column, tie = decided(X[place[mine]], weights[one])
                 predicted[one, row[mine]] = column
                 tied[one, row[mine]] = tie
     confusion = scoring.confusion.copy()
@@ -60,7 +60,7 @@ def settled(
     return scoring._replace(predicted=predicted, tied=tied, confusion=confusion)
 
 
-def _decided(X: NumpyFloat, W: NumpyFloat) -> tuple[NumpyInt, NumpyBool]:
+def decided(X: NumpyFloat, W: NumpyFloat) -> tuple[NumpyInt, NumpyBool]:
     """The column that each row (m, q) is predicted as by W (q, o), and whether it ties, by `score_lanes`' rule."""
     Z = X @ W
     resolution = TIE_UNITS * np.finfo(np.float64).eps * np.linalg.norm(X, axis=1)

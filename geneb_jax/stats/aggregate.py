@@ -19,6 +19,7 @@ import numpy as np
 
 from geneb_jax.run.controls import require_one_control
 from geneb_jax.run.presets import require_one_preset
+from geneb_jax.stats.ties import best_first
 from geneb_jax.status import Status
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
 
 
 def aggregate(scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: Iterable[str] = ()) -> list[Aggregate]:
-    """Categories, macro and micro of every series and regime, best macro first within a regime.
+    """Categories, macro and micro of every series and regime, best macro first within a regime (equal ones by name).
 
     `suite` maps every task of the suite to its category: the denominator. `floors` are digests of the k-mer
     encoders; the best of them in a regime, over the same tasks and under the same probe, is what `gain`
@@ -182,7 +183,8 @@ def aggregate(scores: Iterable[TaskScore], suite: Mapping[str, str], *, floors: 
     found = [_aggregate_one(series, regime, tasks, suite) for (series, regime), tasks in grouped.items()]
     found = _with_gains(found, set(floors))
     order = {regime: i for i, regime in enumerate(dict.fromkeys(regime for _, regime in grouped))}
-    return sorted(found, key=lambda a: (order[a.regime], a.macro is None, -(a.macro or 0.0)))
+    ranked = best_first(found, lambda a: a.macro, lambda a: str(a.series))
+    return sorted(ranked, key=lambda a: order[a.regime])
 
 
 def category_means(values: Mapping[str, float], categories: Mapping[str, str]) -> dict[str, float]:

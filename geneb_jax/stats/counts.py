@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
+from geneb_jax.metric.confusion import accuracy_of_counts, macro_f1_of_counts, mcc_of_counts
 from geneb_jax.stats.aggregate import Metric
 
 
@@ -40,7 +41,7 @@ class Layout:
 
 def columns(truth: NumpyInt, predicted: NumpyInt, k: int, metric: Metric) -> tuple[NumpyFloat, Layout]:
     """0/1 columns (m, c) of true classes (m,) and predicted ones (L, m), all in 0 … k-1, and their layout."""
-    layout = Layout(k, len(predicted), per_class=metric == "macro_f1" and k > 2)
+    layout = Layout(k, len(predicted), per_class=metric == "macro_f1" and k != 2)
     m = len(truth)
     out = np.empty((m, k + layout.own * len(predicted)), np.float32)
     out[:, 0] = 1
@@ -71,19 +72,13 @@ def scores(sums: NumpyFloat, layout: Layout, metric: Metric) -> tuple[NumpyFloat
     rest = own[..., layout.hits :]
     predicted = np.concatenate([total[:, None] - rest.sum(axis=2, keepdims=True), rest], axis=2)
     right = hits.sum(axis=2)
-    true2, predicted2 = (true**2).sum(axis=2), (predicted**2).sum(axis=2)
-    degenerate = (true2 == total**2) | (predicted2 == total**2)
-    if metric == "accuracy":
-        return right / np.maximum(total, 1), degenerate
+    mcc, degenerate = mcc_of_counts(true, predicted, right)
     if metric == "mcc":
-        spread = (total**2 - true2) * (total**2 - predicted2)
-        covariance = right * total - (true * predicted).sum(axis=2)
-        safe = np.where(degenerate | (spread <= 0), 1, spread)
-        return np.where(degenerate, 0, covariance / np.sqrt(safe)), degenerate
+        return mcc, degenerate
+    if metric == "accuracy":
+        return accuracy_of_counts(total, right), degenerate
     if not layout.per_class:
         # of two classes, the right predictions of class 1 follow from the rest
         ones = (right - total + true[..., 1] + predicted[..., 1]) / 2
         hits = np.stack([right - ones, ones], axis=2)
-    both = true + predicted
-    f1 = np.where(both > 0, 2 * hits / np.where(both > 0, both, 1), 0)
-    return f1.sum(axis=2) / np.maximum((both > 0).sum(axis=2), 1), degenerate
+    return macro_f1_of_counts(true, predicted, hits), degenerate

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from geneb_jax.errors import UsageError
 from geneb_jax.published import known_tasks, task_mcc
 from geneb_jax.stats.aggregate import Series, category_means, macro_micro
 from geneb_jax.stats.means import Scope
+from geneb_jax.stats.ties import best_first, comparable
 from geneb_jax.stats.uncertainty import Score
 
 
@@ -61,7 +64,10 @@ def published_means(regime: str, categories: Mapping[str, str]) -> dict[tuple[Sc
             found.setdefault(("macro", "macro"), {})[model] = both[0]
         for name, mean in category_means(own, categories).items():
             found.setdefault(("category", name), {})[model] = mean
-    return {where: dict(sorted(means.items(), key=lambda item: -item[1])) for where, means in found.items()}
+    return {
+        where: dict(best_first(means.items(), lambda item: item[1], lambda item: item[0]))
+        for where, means in found.items()
+    }
 
 
 def places(scores: Iterable[Score], tasks: Mapping[tuple[Series, str], Mapping[str, str]]) -> list[Place]:
@@ -88,13 +94,12 @@ def places(scores: Iterable[Score], tasks: Mapping[tuple[Series, str], Mapping[s
 
 def _place(score: Score, board: Mapping[str, float]) -> Place:
     """Of one score among the published ones {model: score}, best first."""
-    ahead = [(name, value) for name, value in board.items() if value > score.estimate]
-    behind = [(name, value) for name, value in board.items() if value <= score.estimate]
+    values = comparable(np.array(list(board.values())))
+    place, low, high = (int((values > comparable(own)).sum()) + 1 for own in (score.estimate, score.high, score.low))
+    ahead, behind = list(board.items())[: place - 1], list(board.items())[place - 1 :]
     return Place(
         score.scope, score.name, score.series, score.regime, score.estimate, score.low, score.high,
-        place=len(ahead) + 1,
-        place_low=sum(value > score.high for value in board.values()) + 1,
-        place_high=sum(value > score.low for value in board.values()) + 1,
+        place=place, place_low=low, place_high=high,
         num_models=len(board), num_tasks=score.num_tasks,
         above=ahead[-1] if ahead else None, below=behind[0] if behind else None,
         best=next(iter(board.items())),

@@ -1,7 +1,8 @@
 """Agreement of rankings: ranks, Spearman's and Kendall's correlation, and how many of the best two rankings share.
 
 Everything works on the last axis and broadcasts over the others, so that all resamples are one call. Ties are usual
-(two encoders with one score), and no result depends on the order in which tied ones stand.
+(two encoders with one score), and no result depends on the order in which tied ones stand. Scores tie where
+`geneb_jax.stats.ties` calls them equal.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from scipy.stats import rankdata
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
+from geneb_jax.stats.ties import comparable
 
 
 def ranks(values: NumpyFloat, axis: int = -1) -> NumpyFloat:
     """Ranks along an axis: 1 is the largest, equal values share the mean of their places, NaN has none (NaN)."""
-    return np.asarray(rankdata(-np.asarray(values, np.float64), axis=axis, nan_policy="omit"), np.float64)
+    return np.asarray(rankdata(-comparable(values), axis=axis, nan_policy="omit"), np.float64)
 
 
 def spearman(a: NumpyFloat, b: NumpyFloat) -> NumpyFloat:
@@ -45,7 +47,7 @@ def order_profile(values: NumpyFloat) -> NumpyFloat:
 
     Every pair's entry has the sign of its difference. NaN where all scores are equal.
     """
-    values = np.asarray(values, np.float64)
+    values = comparable(values)
     i, j = np.triu_indices(values.shape[-1], 1)
     return _unit(np.sign(values[..., i] - values[..., j]))
 
@@ -76,7 +78,7 @@ def membership(values: NumpyFloat, top: int) -> NumpyFloat:
     Raises:
         UsageError: there are not `top` scores.
     """
-    values = np.asarray(values, np.float64)
+    values = comparable(values)
     if not 1 <= top <= values.shape[-1]:
         raise UsageError(
             f"the best {top} of {values.shape[-1]} cannot be taken", cure=f"take from 1 to {values.shape[-1]}"

@@ -38,7 +38,6 @@ def assert_same(together: LaneResult, alone: LaneResult) -> None:
         np.testing.assert_allclose(together.coef, alone.coef, rtol=0, atol=1e-6 * scale)
         np.testing.assert_array_equal(together.predictions, alone.predictions)
         np.testing.assert_array_equal(together.confusion, alone.confusion)
-        assert together.mcc == alone.mcc
 
 
 @pytest.mark.slow

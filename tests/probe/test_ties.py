@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from geneb_jax.probes.fit import fit_task
+from geneb_jax.probes.harness import fit_task_sklearn
 from geneb_jax.probes.lane import Lane
 from geneb_jax.probes.regime import Regime, draw_rows
 from geneb_jax.probes.spec import LogisticSpec
 from tests.problems import D
 
-DTYPES = ["float32", "float64"]
+ENGINES = {
+    "float32": partial(fit_task, dtype="float32"),
+    "float64": partial(fit_task, dtype="float64"),
+    "optimum": partial(fit_task_sklearn, stock=False),
+}
 
 
 def axis(*values: float) -> np.ndarray:
     return np.pad(np.array(values, np.float32), (0, D - len(values)))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("offset", [0.0, 3.0, 1000.0])
-def test_two_classes(offset: float, dtype: str) -> None:
+def test_two_classes(offset: float, engine: str) -> None:
     """One row each: the boundary is the plane half way between, and whole numbers lie on it exactly."""
     X = np.stack([axis(4, 0, 1), axis(0, 4, 1)]) + np.float32(offset)
     y = np.array([7, -2])  # the first class is -2, the second row
     points = [axis(1, 1), axis(3, 3, 9), axis(0, 0), axis(2, 2, 0, 5), axis(3, 2), axis(2, 3), axis(900, 901)]
     X_test = np.stack(points) + np.float32(offset)
     y_test = np.array([-2, -2, 7, 7, 7, -2, -2])
-    (result,) = fit_task(X, y, X_test, y_test, [Lane(Regime(1), 13, LogisticSpec())], dtype=dtype)  # type: ignore[arg-type]
+    (result,) = ENGINES[engine](X, y, X_test, y_test, [Lane(Regime(1), 13, LogisticSpec())])
     assert result.predictions is not None
     assert result.predictions.tolist() == [-2, -2, -2, -2, 7, -2, -2]
     assert result.num_ties == 4
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_three_classes(dtype: str) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_three_classes(engine: str) -> None:
     X = np.stack([axis(4, 0, 0), axis(0, 4, 0), axis(0, 0, 4)])
     y = np.array([0, 1, 2])
     points = [axis(1, 1, 0), axis(0, 1, 1), axis(1, 0, 1), axis(1, 1, 1), axis(), axis(2, 1, 1), axis(0, 2, 1)]
     points += [axis(0, 0, 2), axis(5, 5, 5, 1), axis(0, 3, 3)]
     truth = np.array([0, 1, 0, 0, 0, 0, 1, 2, 2, 2])
-    (result,) = fit_task(X, y, np.stack(points), truth, [Lane(Regime(1), 13, LogisticSpec())], dtype=dtype)  # type: ignore[arg-type]
+    (result,) = ENGINES[engine](X, y, np.stack(points), truth, [Lane(Regime(1), 13, LogisticSpec())])
     assert result.predictions is not None
     assert result.predictions.tolist() == [0, 1, 0, 0, 0, 0, 1, 2, 0, 1]
     assert result.num_ties == 7
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_both_precisions_decide_random_whole_number_draws_alike(dtype: str) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_engines_decide_random_whole_number_draws_alike(engine: str) -> None:
     """Counts of a short alphabet tie often; float64 on the exact plane says which rows do."""
     rng = np.random.default_rng(0)
     X = rng.integers(0, 3, size=(20, D)).astype(np.float32)
@@ -56,7 +63,7 @@ def test_both_precisions_decide_random_whole_number_draws_alike(dtype: str) -> N
     asked = [Lane(Regime(1), seed, LogisticSpec()) for seed in (13, 17, 42, 123)]
     ties = 0
     for lane in asked:
-        (result,) = fit_task(X, y, X_test, np.arange(1000) % 2, [lane], dtype=dtype)  # type: ignore[arg-type]
+        (result,) = ENGINES[engine](X, y, X_test, np.arange(1000) % 2, [lane])
         a, b = X[draw_rows(y, 1, result.lane.seed)].astype(int)
         # twice the signed distance from the plane half way between, in whole numbers
         side = 2 * (X_test.astype(int) @ (b - a)) - (b @ b - a @ a)

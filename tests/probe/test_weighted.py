@@ -175,7 +175,7 @@ def test_what_cannot_be_fitted_has_a_status_and_leaves_the_other_lanes_alone() -
     fits = fit_weighted(X, y, weights, LogisticSpec())
     assert list(fits.status) == [Status.CONVERGED, Status.ONE_CLASS_TRAIN, Status.ONE_CLASS_TRAIN, Status.CONVERGED]
     assert np.isnan(fits.coef[1]).all()
-    assert np.array_equal(fits.coef[0], fits.coef[3])
+    np.testing.assert_allclose(fits.coef[0], fits.coef[3], atol=limit("float32", "same_problem"))
     X[3, 3] = np.nan
     assert (fit_weighted(X, y, weights, LogisticSpec()).status == Status.BAD_EMBEDDING)[[0, 3]].all()
 

@@ -13,6 +13,7 @@ from geneb_jax.probes.dual_rounds import solve_dual
 from geneb_jax.probes.lanes import Lanes
 from geneb_jax.solve import active, newton_cg, precondition
 from geneb_jax.status import Status
+from tests.tolerances import limit
 
 N, D = 96, 12
 
@@ -128,4 +129,5 @@ def test_a_lane_too_stiff_for_float32_directions_is_left_to_float64() -> None:
     lanes = _lanes(X, Y, weights)
     one = solve_dual(lanes, tolerance=1e-12, max_steps=200, mixed=True)
     other = solve_dual(lanes, tolerance=1e-12, max_steps=200, mixed=False)
-    assert np.array_equal(one.W, other.W)
+    # two programs: bits may differ, the answer must not
+    np.testing.assert_allclose(one.W, other.W, rtol=limit("float64", "same_problem"), atol=0)

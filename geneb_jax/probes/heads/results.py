@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import Array, Bool, Float, Int, NumpyFloat, NumpyInt
+from geneb_jax.metric import scores
 from geneb_jax.probes.design import pad, padded_rows
 from geneb_jax.probes.heads.specs import AnyHead
 from geneb_jax.probes.lane import Lane, LaneResult, empty_result
-from geneb_jax.probes.score import score_lanes, table_scores
+from geneb_jax.probes.score import score_lanes
 from geneb_jax.status import Status
 from geneb_kernels.confusion import confusion_counts
 
@@ -103,7 +104,7 @@ def lane_results(
     column = np.searchsorted(labels, classes)
     predicted = column[np.stack([solved[key].predicted for key in keys])]
     confusion = np.asarray(_tables(jnp.asarray(np.searchsorted(labels, y_test)), jnp.asarray(predicted), len(labels)))
-    mcc, accuracy, macro_f1 = (np.asarray(values) for values in table_scores(confusion))
+    mcc, accuracy, macro_f1 = scores(confusion)
     place = {key: i for i, key in enumerate(keys)}
 
     def result(lane: Lane[AnyHead]) -> LaneResult:

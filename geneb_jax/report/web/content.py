@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from geneb_jax.stats.means import Scope
+from geneb_jax.stats.ties import best_first
 
 Place = tuple[Scope, str]
 MACRO: Final[Place] = ("macro", "macro")
@@ -132,7 +133,7 @@ class Content:
         """Entrants with a score in the regime, best first."""
         held = self.cells[regime].get(place, {})
         found = [e for e in self.entrants if e.key in held]
-        return sorted(found, key=lambda e: (held[e.key].value is None, -(held[e.key].value or 0.0)))
+        return best_first(found, lambda e: held[e.key].value, lambda e: f"{e.name} {e.key}")
 
 
 _NO_SCORE: Final = Cell(None)

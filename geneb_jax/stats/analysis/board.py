@@ -16,6 +16,7 @@ from geneb_jax.stats.analysis.sampled import Sampled
 from geneb_jax.stats.bootstrap import RESAMPLES, Source, task_distribution
 from geneb_jax.stats.placing import no_common_task
 from geneb_jax.stats.samples import TaskSample
+from geneb_jax.stats.ties import comparable
 
 OURS: Final = " (yours)"
 """Stands behind the name of a model of a run, beside published ones."""
@@ -182,12 +183,15 @@ class ScoreBoard:
         return finite
 
     def by_task(self, regime: str, tasks: NumpyBool | None = None) -> Sampled:
-        """Scores (n, t) on `tasks`, by default those that every model has."""
+        """Scores (n, t) on `tasks`, by default those that every model has.
+
+        These and all means of them are multiples of 2⁻⁴⁰ (`geneb_jax.stats.ties`), so that equal ones are equal.
+        """
         keep = self.common(regime) if tasks is None else tasks
         if regime not in self.resamples:
-            return Sampled(self.scores[regime][:, keep])
+            return Sampled(comparable(self.scores[regime][:, keep]))
         rows = np.array([self.models.index(model) for model in self.ours], np.int64)
-        return Sampled(self.scores[regime][:, keep], self.resamples[regime][..., keep], rows)
+        return Sampled(comparable(self.scores[regime][:, keep]), comparable(self.resamples[regime][..., keep]), rows)
 
     def scopes(self, regime: str) -> tuple[str, ...]:
         """The categories that have a task in this regime."""
@@ -200,7 +204,7 @@ class ScoreBoard:
         names = tuple(dict.fromkeys(map(str, kinds)))
         members = [kinds == name for name in names]
         return names, self.by_task(regime, keep).each(
-            lambda x: np.stack([x[..., own].mean(axis=-1) for own in members], axis=-1)
+            lambda x: comparable(np.stack([x[..., own].mean(axis=-1) for own in members], axis=-1))
         )
 
     def score(self, regime: str, scope: str = "macro", tasks: NumpyBool | None = None) -> Sampled:
@@ -214,10 +218,10 @@ class ScoreBoard:
         if not keep.any():
             raise UsageError(f"no task has a score of every model in the regime {regime}", cure="name fewer runs")
         if scope == "micro":
-            return self.by_task(regime, keep).each(lambda x: x.mean(axis=-1))
+            return self.by_task(regime, keep).each(lambda x: comparable(x.mean(axis=-1)))
         names, means = self.by_category(regime, keep)
         if scope == "macro":
-            return means.each(lambda x: x.mean(axis=-1))
+            return means.each(lambda x: comparable(x.mean(axis=-1)))
         if scope not in names:
             raise unknown_name("category", scope, names)
         return means.each(lambda x: x[..., names.index(scope)])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from geneb_jax.axes import NumpyFloat
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests, stacked
 from geneb_jax.stats.rankings import spearman
+from geneb_jax.stats.ties import leaders
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Rerank:
     """Of one category: who wins with full data, and who with few examples.
 
     A rerank survives when the winner of either regime beats that of the other one there: `test` has the larger p-value
-    of the two, adjusted over the categories with different winners.
+    of the two, adjusted over the categories with different winners. Where several win with one score, a model that wins
+    in both regimes is named, and otherwise the first by name.
     """
 
     scope: str
@@ -71,10 +75,19 @@ def reranks(board: ScoreBoard, *, few: str = "10shot", level: float = LEVEL) -> 
     rows = []
     for k, name in enumerate(names):
         by_full, by_few = (one.each(lambda x, k=k: x[..., k]) for one in (full, other))  # type: ignore[misc]
-        first, second = int(np.argmax(by_full.value)), int(np.argmax(by_few.value))
+        first, second = _winners(by_full.value, by_few.value, board.models)
         rows.append((name, first, second, by_full.difference(first, second), by_few.difference(second, first)))
     claims = [[] if first == second else [a, b] for _, first, second, a, b in rows]
     return [
         Rerank(name, board.models[first], board.models[second], a.estimate(level), b.estimate(level), test)
         for (name, first, second, a, b), test in zip(rows, claim_tests(claims, level), strict=True)
     ]
+
+
+def _winners(full: NumpyFloat, few: NumpyFloat, names: Sequence[str]) -> tuple[int, int]:
+    """The rows of the winners in two regimes, from scores (n,)."""
+    first, second = leaders(full), leaders(few)
+    both = first & second
+    return tuple(  # type: ignore[return-value]
+        min(np.flatnonzero(both if both.any() else one), key=lambda i: names[i]) for one in (first, second)
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate, stacked
 from geneb_jax.stats.rankings import kendall, ranks, spearman
+from geneb_jax.stats.ties import best_first
 
 
 @dataclass(frozen=True)
@@ -41,5 +40,5 @@ def macro_micro_agreement(board: ScoreBoard, *, regime: str = "full", level: flo
         regime,
         both.map(lambda x: spearman(x[..., 0], x[..., 1])).estimate(level),
         both.map(lambda x: kendall(x[..., 0], x[..., 1])).estimate(level),
-        tuple(moved[i] for i in np.argsort(-np.abs(places[:, 0] - places[:, 1]), kind="stable")),
+        tuple(best_first(moved, lambda one: abs(one.macro_rank - one.micro_rank), lambda one: one.model)),
     )

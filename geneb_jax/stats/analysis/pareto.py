@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from geneb_jax.axes import NumpyBool, NumpyFloat
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
+from geneb_jax.stats.ties import best_first, comparable
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class ParetoPoint:
 
 def on_frontier(sizes: NumpyFloat, scores: NumpyFloat) -> NumpyBool:
     """Which of the models (..., n) no other one dominates: none is as small and better, or smaller and as good."""
+    scores = comparable(scores)
     better = scores[..., None, :] > scores[..., :, None]
     equal = scores[..., None, :] == scores[..., :, None]
     smaller, as_small = sizes[None, :] < sizes[:, None], sizes[None, :] <= sizes[:, None]
@@ -41,4 +41,4 @@ def pareto(board: ScoreBoard, *, regime: str = "full", scope: str = "macro", lev
         ParetoPoint(model, int(sizes[i]), one, bool(frontier.value[i]), None if shares is None else float(shares[i]))
         for i, (model, one) in enumerate(zip(sized.models, scores.estimates(level), strict=True))
     ]
-    return [points[i] for i in np.lexsort((-scores.value, sizes))]
+    return sorted(best_first(points, lambda one: one.score.value, lambda one: one.model), key=lambda one: one.size)

@@ -11,6 +11,7 @@ from geneb_jax.errors import UsageError
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
 from geneb_jax.stats.rankings import ranks
+from geneb_jax.stats.ties import best_first, reaches
 
 SUBSTANTIAL: Final = 5.0
 """Places from which the paper calls a specialisation substantial ("above about 5")."""
@@ -43,7 +44,7 @@ def specialisation(board: ScoreBoard, *, regime: str = "full", level: float = LE
         inside = kinds == name
         gain = places.each(lambda x, own=inside: x[..., ~own].mean(axis=-1) - x[..., own].mean(axis=-1))  # type: ignore[misc]
         found += [
-            Specialisation(model, name, one, one.value >= SUBSTANTIAL)
+            Specialisation(model, name, one, bool(reaches(one.value, SUBSTANTIAL)))
             for model, one in zip(board.models, gain.estimates(level), strict=True)
         ]
-    return sorted(found, key=lambda one: -one.places.value)
+    return best_first(found, lambda one: one.places.value, lambda one: f"{one.model} {one.category}")

@@ -12,6 +12,8 @@ import numpy as np
 from geneb_jax.published import LabelVersion, models
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
+from geneb_jax.stats.ties import above, best_first
+from geneb_jax.stats.ties import places as places_of
 
 THRESHOLD: Final = 0.12
 PLACES: Final = 3
@@ -22,7 +24,10 @@ KINDS: Final[tuple[Kind, ...]] = ("architecture", "pretraining", "tokenization")
 
 @dataclass(frozen=True)
 class VariableTask:
-    """A task, the standard deviation of its scores over models, and the models in its first and last places."""
+    """A task, the standard deviation of its scores over models, and the models in its first and last places.
+
+    Models with equal scores stand by their ids.
+    """
 
     task: str
     category: str
@@ -58,19 +63,19 @@ def variable_tasks(
     keep = np.flatnonzero(board.common(regime))
     scores = board.by_task(regime)
     spread = scores.map(lambda x: x.std(axis=-2, ddof=ddof)).estimates(level)
-    order = np.argsort(-scores.value, axis=0, kind="stable")
+    first, last = places_of(scores.value, board.models), places_of(-scores.value, board.models)
     found = [
         VariableTask(
             board.tasks[task],
             board.categories[task],
             std,
-            tuple(board.models[i] for i in order[:places, t]),
-            tuple(board.models[i] for i in order[::-1][:places, t]),
+            tuple(board.models[i] for i in first[:places, t]),
+            tuple(board.models[i] for i in last[:places, t]),
         )
         for t, (task, std) in enumerate(zip(keep, spread, strict=True))
-        if std.value > threshold
+        if above(std.value, threshold)
     ]
-    return sorted(found, key=lambda one: -one.std.value)
+    return best_first(found, lambda one: one.std.value, lambda one: one.task)
 
 
 def places_by_label(
@@ -84,4 +89,4 @@ def places_by_label(
     last = Counter(label[m] for task in tasks for m in task.last if m in label)
     held = Counter(label.values())
     found = [PlacesOfLabel(kind, name, number, first[name], last[name]) for name, number in held.items()]
-    return sorted(found, key=lambda one: (-one.first, one.last))
+    return sorted(found, key=lambda one: (-one.first, one.last, one.label))

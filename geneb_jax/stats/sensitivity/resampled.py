@@ -14,6 +14,7 @@ from geneb_jax.stats.means import CategorySums
 from geneb_jax.stats.samples import TaskSample
 from geneb_jax.stats.sensitivity.settings import Setting
 from geneb_jax.stats.sensitivity.study import Study
+from geneb_jax.stats.ties import comparable
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Resampled:
         out = np.full((len(values), len(study.encoders)), np.nan)
         for row, series in enumerate(study.series[setting]):
             if series is not None:
-                out[:, row] = values[:, self.columns[series, setting.shots]]
+                out[:, row] = comparable(values[:, self.columns[series, setting.shots]])
         return out
 
 

@@ -16,6 +16,7 @@ from geneb_jax.stats.sensitivity.resampled import Resampled
 from geneb_jax.stats.sensitivity.settings import Setting
 from geneb_jax.stats.sensitivity.study import Study
 from geneb_jax.stats.testing.multiple import pair_family
+from geneb_jax.stats.ties import comparable
 
 HELD: Final = 2**26
 """Most numbers that are kept so as not to rank one setting's resamples again for its next comparison."""
@@ -85,5 +86,5 @@ def mean_scores(study: Study, resampled: Resampled | None, top: int) -> Iterator
         sums.add(category, stacked[:, :, place])
     means = sorted((mean for mean in sums.means() if mean.scope != "micro"), key=lambda mean: mean.scope != "macro")
     for mean in means if len(set(study.categories)) > 1 else means[:1]:
-        estimates = dict(zip(study.settings, mean.value, strict=True))
+        estimates = dict(zip(study.settings, comparable(mean.value), strict=True))
         yield MeanScores(mean.scope, mean.name, estimates, study, resampled, top)

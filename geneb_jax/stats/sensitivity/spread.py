@@ -14,6 +14,7 @@ from geneb_jax.stats.sensitivity.scores import MeanScores
 from geneb_jax.stats.sensitivity.settings import Axis, Setting
 from geneb_jax.stats.sensitivity.study import Study
 from geneb_jax.stats.sensitivity.variance import decompose
+from geneb_jax.stats.ties import comparable
 
 NAMES: Final = ("encoder", "task", "axis", "draw")
 
@@ -23,7 +24,8 @@ class Spread:
     """One encoder along one axis, in one regime and mean, over the contexts of the other axes.
 
     `mean` is its mean score, `sd` and `range` the standard deviation (ddof 1) and the largest minus the smallest score
-    over the axis, each a mean over contexts; `best` and `worst` are the values with its highest and lowest mean score.
+    over the axis, each a mean over contexts; `best` and `worst` are the values with its highest and lowest mean score,
+    of equal ones the first along the axis.
     """
 
     axis: Axis
@@ -82,7 +84,8 @@ def spreads(scores: MeanScores, axis: Axis, groups: Sequence[Mapping[str, Settin
                 mean=float(np.mean([x for one in known for x in one.values()])),
                 sd=float(np.mean([np.std(list(one.values()), ddof=1) for one in known])),
                 range=float(np.mean([max(one.values()) - min(one.values()) for one in known])),
-                best=max(values, key=lambda v: values[v]), worst=min(values, key=lambda v: values[v]),
+                best=max(values, key=lambda v: float(comparable(values[v]))),
+                worst=min(values, key=lambda v: float(comparable(values[v]))),
             )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from geneb_jax.stats.sensitivity.agreement import ALL, Agreement
 from geneb_jax.stats.sensitivity.analysis import Sensitivity
 from geneb_jax.stats.sensitivity.settings import Axis, value_words
+from geneb_jax.stats.ties import comparable, reaches
 
 STEADY: Final = 0.9
 """Spearman from which rankings are called nearly the same."""
@@ -49,7 +50,7 @@ def conditions(found: Sensitivity) -> list[Condition]:
     """Every axis under every value of every other; regimes are told apart as everywhere."""
     groups: dict[tuple[Axis, str, Axis, str], list[tuple[float, str, str]]] = {}
     for one in found.comparisons:
-        rho = float(one.values[0, 0])
+        rho = float(comparable(one.values[0, 0]))
         for held in found.axes:
             value = one.first.value(held)
             if held not in (one.axis, "shots") and value == one.second.value(held) and value in found.axes[held]:
@@ -83,9 +84,9 @@ def _by_regime(found: Sensitivity, axis: Axis) -> Iterator[tuple[str, list[Agree
 
 
 def _sentences(found: Sensitivity, axis: Axis, regime: str, own: list[Agreement]) -> str:
-    known = [(one.spearman.value, one) for one in own if one.spearman.value is not None]
+    known = [(float(comparable(one.spearman.value)), one) for one in own if one.spearman.value is not None]
     rho, worst = min(known, key=lambda pair: pair[0])
-    how = "hardly changes" if rho >= STEADY else "changes somewhat" if rho >= CHANGED else "changes"
+    how = "hardly changes" if reaches(rho, STEADY) else "changes somewhat" if reaches(rho, CHANGED) else "changes"
     between = f"{value_words(axis, worst.first)} and {value_words(axis, worst.second)}"
     where = {"full": "At full data the", ALL: "The"}.get(regime, f"At {regime.replace('shot', '-shot')} the")
     text = f"{where} ranking {how} with {SUBJECTS[axis]}: lowest Spearman {rho:.2f} between {between}"
