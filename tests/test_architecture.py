@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "whole": {"errors"},
     "geneb_kernels": set(),
     "linear": {"axes", "geneb_kernels"},
-    "metric": {"axes", "geneb_kernels"},
+    "metric": {"axes"},
     "solve": {"linear", "status", "axes", "geneb_kernels"},
     "probes": {"linear", "solve", "metric", "geneb_kernels", *GROUND},
     "estimator": {"probes", "linear", "solve", "metric", *GROUND},

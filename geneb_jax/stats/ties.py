@@ -25,7 +25,7 @@ UNITS: Final = 2.0**40
 _T = TypeVar("_T")
 
 
-def comparable(values: NumpyFloat | float) -> NumpyFloat:
+def comparable(values: NumpyFloat | np.floating | float) -> NumpyFloat:
     """Scores as multiples of 1/`UNITS`; what is no number stays so."""
     return np.asarray(np.rint(np.asarray(values, np.float64) * UNITS) / UNITS)
 

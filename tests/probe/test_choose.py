@@ -146,14 +146,14 @@ def test_of_scores_that_only_rounding_tells_apart_the_strongest_penalty_wins() -
     """Two tables with one MCC whose float64 values differ in the last bit, the larger one under the weaker penalty."""
     found = [
         (a, b)
-        for a, b in combinations([np.array([[i, 9 - i], [9 - j, j]]) for i in range(10) for j in range(10)], 2)
+        for a, b in combinations([np.array([[i, 7 - i], [3 - j, j]]) for i in range(8) for j in range(4)], 2)
         if exact_mcc(a) == exact_mcc(b) and mcc(a) != mcc(b)
     ]
     assert found, "no such pair, so nothing is tested"
-    y = np.repeat([0, 1], 90)
-    X = np.zeros((180, 1), np.float32)
+    y = np.repeat([0, 1], [70, 30])
+    X = np.zeros((100, 1), np.float32)
     spec = HeldOutC(grid=(0.1, 10.0), share=0.1)
-    for pair in found[:8]:
+    for pair in found:
         tables = sorted(pair, key=lambda table: float(mcc(table)))
 
         def fit(*_: object, tables: list[np.ndarray] = tables) -> list[LaneResult]:

@@ -88,6 +88,6 @@ def _winners(full: NumpyFloat, few: NumpyFloat, names: Sequence[str]) -> tuple[i
     """The rows of the winners in two regimes, from scores (n,)."""
     first, second = leaders(full), leaders(few)
     both = first & second
-    return tuple(  # type: ignore[return-value]
-        min(np.flatnonzero(both if both.any() else one), key=lambda i: names[i]) for one in (first, second)
-    )
+    rows = [np.flatnonzero(both if both.any() else one).tolist() for one in (first, second)]
+    of_full, of_few = (min(own, key=lambda i: names[i]) for own in rows)
+    return of_full, of_few

@@ -77,15 +77,16 @@ def spreads(scores: MeanScores, axis: Axis, groups: Sequence[Mapping[str, Settin
             if not known:
                 continue
             values = {
-                v: np.mean([one[v] for one in known if v in one]) for v in dict.fromkeys(v for k in known for v in k)
+                v: float(comparable(np.mean([one[v] for one in known if v in one])))
+                for v in dict.fromkeys(v for k in known for v in k)
             }
             yield Spread(
                 axis, encoder, regime, scores.scope, scores.name, len(known),
                 mean=float(np.mean([x for one in known for x in one.values()])),
                 sd=float(np.mean([np.std(list(one.values()), ddof=1) for one in known])),
                 range=float(np.mean([max(one.values()) - min(one.values()) for one in known])),
-                best=max(values, key=lambda v: float(comparable(values[v]))),
-                worst=min(values, key=lambda v: float(comparable(values[v]))),
+                best=max(values, key=lambda v: values[v]),
+                worst=min(values, key=lambda v: values[v]),
             )  # fmt: skip
 
 
