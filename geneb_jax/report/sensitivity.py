@@ -20,6 +20,7 @@ from geneb_jax.stats.sensitivity.settings import Axis, Setting, value_words
 from geneb_jax.stats.sensitivity.spread import Variance
 from geneb_jax.stats.sensitivity.timing import Timing
 from geneb_jax.stats.sensitivity.verdicts import CHANGED, STEADY, SUBJECTS, conditions, verdicts
+from geneb_jax.stats.ties import best_first
 from geneb_jax.status import Status
 
 FLIPS_SHOWN: Final = 12
@@ -220,7 +221,7 @@ def _spreads(found: Sensitivity, axis: Axis) -> Section:
     regimes = list(dict.fromkeys(one.regime for one in rows))
     cells = {(one.encoder, one.regime): one for one in rows}
     names = list(dict.fromkeys(one.encoder for one in rows))
-    names.sort(key=lambda name: -max(one.mean for one in rows if one.encoder == name))
+    names = best_first(names, lambda name: max(one.mean for one in rows if one.encoder == name), str)
     return Section(
         f"How far scores move along {SUBJECTS[axis]}: largest minus smallest macro (the best value)",
         [Column("encoder", names)],

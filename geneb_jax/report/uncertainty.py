@@ -16,6 +16,7 @@ from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank, Ranking
 from geneb_jax.stats.means import Scope
 from geneb_jax.stats.placing import Place
+from geneb_jax.stats.ties import best_first
 from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
 
 SCOPES: Final[tuple[Scope, ...]] = ("macro", "micro", "category", "task")
@@ -46,7 +47,7 @@ def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
             rows = [s for s in scores if s.regime == regime and s.scope == scope]
             if not rows:
                 continue
-            rows.sort(key=lambda s: (s.name, -s.estimate))
+            rows = sorted(best_first(rows, lambda s: s.estimate, lambda s: str(s.series)), key=lambda s: s.name)
             to.print()
             to.print(Text(f"{regime}: {MEANS.get(scope, 'each ' + scope)}", style="bold"))
             named = [Column(scope, once([s.name for s in rows]))] if scope not in MEANS else []
@@ -131,7 +132,7 @@ def print_places(places: Sequence[Place], protocol: Sequence[str], to: Console, 
 
     for regime, scope, tasks in dict.fromkeys((p.regime, p.scope, _tasks(p)) for p in places):
         rows = [p for p in places if (p.regime, p.scope, _tasks(p)) == (regime, scope, tasks)]
-        rows.sort(key=lambda p: (p.name, -p.estimate))
+        rows = sorted(best_first(rows, lambda p: p.estimate, lambda p: str(p.series)), key=lambda p: p.name)
         to.print()
         over = f"macro over {tasks} of the board's 100 tasks" if scope == "macro" else "each category"
         to.print(Text(f"{regime}: {over}", style="bold"))

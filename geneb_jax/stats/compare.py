@@ -25,6 +25,7 @@ from geneb_jax.stats.rankings import ranks
 from geneb_jax.stats.samples import TaskSample
 from geneb_jax.stats.testing.exact import exact_p, wins
 from geneb_jax.stats.testing.multiple import Family, pair_family, rank_bounds
+from geneb_jax.stats.ties import leaders, order_of
 
 POWER: Final = 0.8
 """Chance with which a difference of the minimum detectable size would be found."""
@@ -155,7 +156,7 @@ class _Rivals:
     def of(
         cls, scope: Scope, name: str, regime: str, series: tuple[Series, ...], paired: Paired, level: float
     ) -> _Rivals:
-        order = np.argsort(-paired.scores.estimate, kind="stable")
+        order = order_of(paired.scores.estimate, [str(one) for one in series])
         i, j = np.triu_indices(len(order), 1)
         first, second = order[i], order[j]
         exact = exact_p(paired.wins[first, second], paired.wins[second, first]) if paired.rows else None
@@ -253,7 +254,7 @@ def _differences(rivals: _Rivals) -> list[Difference]:
 def _ranks(rivals: _Rivals) -> list[Rank]:
     estimate, values = rivals.scores.estimate, rivals.scores.values
     low, high = rank_bounds(len(estimate), rivals.first, rivals.second, rivals.tests)
-    leads = values == values.max(axis=1, keepdims=True)
+    leads = leaders(values)
     best = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
     leader = rivals.first[0]
     tied = np.ones(len(estimate), bool)

@@ -14,6 +14,7 @@ from geneb_jax.stats.bootstrap import RESAMPLES, Source
 from geneb_jax.stats.intervals import Method
 from geneb_jax.stats.means import Scope
 from geneb_jax.stats.samples import TaskSample, shots_of
+from geneb_jax.stats.ties import reaches
 from geneb_jax.stats.uncertainty import Score, Spread, spreads
 
 USUAL_DRAWS = 5
@@ -118,7 +119,7 @@ def _reach(curve: dict[int | None, Spread], target: float, level: float) -> Reac
     # values themselves, since between a number and "never" there is nothing
     ends = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")
     first = curve[shots[0]]
-    full = bool(curve[None].part.distribution.estimate >= target) if None in curve else None
+    full = bool(reaches(curve[None].part.distribution.estimate, target)) if None in curve else None
     return Reach(
         first.scope, first.name, first.series, target, _number(own), _number(ends[0]), _number(ends[1]),
         shots[0], shots[-1], full,
@@ -127,7 +128,7 @@ def _reach(curve: dict[int | None, Spread], target: float, level: float) -> Reac
 
 def crossing(scores: NumpyFloat, shots: Sequence[int], target: float) -> NumpyFloat:
     """Where curves (..., s) over ascending `shots` (s,) first reach `target`: ∞ where they do not."""
-    reached = scores >= target
+    reached = reaches(scores, target)
     after = np.argmax(reached, axis=-1, keepdims=True)
     before = np.maximum(after - 1, 0)
     low, high = (np.take_along_axis(scores, place, axis=-1) for place in (before, after))

@@ -18,6 +18,7 @@ from geneb_jax.stats.aggregate import FLOOR_FAMILY, Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank
 from geneb_jax.stats.intervals import benjamini_hochberg, holm
 from geneb_jax.stats.means import Scope
+from geneb_jax.stats.ties import best_first
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ def gains_over_floor(found: Comparison, floors: Collection[str]) -> list[Gain]:
     gains: list[Gain] = []
     for place, differences in pairs.items():
         best: dict[tuple[str, str, str], Rank] = {}
-        for rank in ranks[place]:
-            rival = best.get(_probe(rank.series))
-            if rank.series.encoder_digest in floors and (rival is None or rank.estimate > rival.estimate):
-                best[_probe(rank.series)] = rank
+        ordered = best_first(ranks[place], lambda r: r.estimate, lambda r: str(r.series))
+        for rank in ordered:
+            if rank.series.encoder_digest in floors:
+                best.setdefault(_probe(rank.series), rank)
         rows: list[tuple[Series, Series, Difference, int]] = []
-        for rank in sorted(ranks[place], key=lambda r: -r.estimate):
+        for rank in ordered:
             floor = best.get(_probe(rank.series))
             if floor is None or rank.series.encoder_digest in floors:
                 continue

@@ -40,7 +40,7 @@ def best_first(items: Iterable[_T], score: Callable[[_T], float | None], name: C
     return sorted(items, key=key)
 
 
-def places(values: NumpyFloat, names: Sequence[str]) -> NumpyInt:
+def order_of(values: NumpyFloat, names: Sequence[str]) -> NumpyInt:
     """The rows of scores (n, ...) from the highest to the lowest along the first axis, equal ones by name; NaN last."""
     by_name = np.argsort(np.asarray(names), kind="stable")
     order = np.argsort(-comparable(values)[by_name], axis=0, kind="stable")

@@ -20,7 +20,7 @@ from geneb_jax.stats.analysis.wins import wins
 from geneb_jax.stats.placing import places as board_places
 from geneb_jax.stats.placing import published_means
 from geneb_jax.stats.rankings import kendall, membership, ranks, spearman
-from geneb_jax.stats.ties import above, best_first, comparable, leaders, places, reaches
+from geneb_jax.stats.ties import above, best_first, comparable, leaders, order_of, reaches
 from geneb_jax.stats.uncertainty import Score
 
 THIRDS = (0.1, 0.2, 0.3)
@@ -57,7 +57,7 @@ def test_the_mean_of_the_same_scores_in_another_order_is_equal() -> None:
     assert np.isnan(spearman(means, np.arange(6.0)))
     assert np.isnan(kendall(means, np.arange(6.0)))
     assert best_first(zip(means, "fedcba", strict=True), lambda x: x[0], lambda x: x[1])[0][1] == "a"
-    assert places(np.array([0.1, means[0], means[1]]), ["x", "z", "y"]).tolist() in ([2, 1, 0],)
+    assert order_of(np.array([0.1, means[0], means[1]]), ["x", "z", "y"]).tolist() in ([2, 1, 0],)
     # what is further apart than rounding stays apart
     assert ranks(np.array([0.5, 0.5 + 1e-9])).tolist() == [2, 1]
 

@@ -12,6 +12,7 @@ from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
 from geneb_jax.report.web.of_runs import Resampled
 from geneb_jax.run.directory import Run
+from geneb_jax.stats.ties import best_first
 from geneb_jax.status import Status
 
 NO_INTERVALS: Final = (
@@ -36,15 +37,16 @@ DEFAULT_C_SIGN: Final = (DEFAULT_C, "too few rows per class to hold any out: no 
 def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Iterable[Entrant], level: float) -> str:
     """Who leads in a regime by macro score, and who cannot be told from it, in one sentence."""
     names = {e.key: e.name for e in entrants}
-    scored = sorted((c.value, key) for key, c in cells.items() if c.value is not None)
+    scored = best_first(
+        (key for key, c in cells.items() if c.value is not None), lambda key: cells[key].value, names.__getitem__
+    )
     if not scored:
         return f"With {regime_words(regime)} no encoder has a score."
-    value, best = scored[-1]
+    best, *rest = scored
     cell = cells[best]
-    start = f"With {regime_words(regime)}, {names[best]} has the highest macro {metric}, {value:.3f}"
+    start = f"With {regime_words(regime)}, {names[best]} has the highest macro {metric}, {cell.value:.3f}"
     if cell.low is not None and cell.high is not None:
         start += f" ({level:.0%} interval {cell.low:.3f} to {cell.high:.3f})"
-    rest = [key for _, key in reversed(scored[:-1])]
     if not rest:
         return start + "."
     if cell.tied is None and cell.low is not None:

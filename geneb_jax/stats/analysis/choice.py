@@ -20,6 +20,7 @@ from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, against_best
+from geneb_jax.stats.ties import above, best_first
 
 Z: Final = 1.96
 """Of a 95 % interval."""
@@ -107,7 +108,7 @@ def choose(
     scores = board.score(regime, scope)
     every = scores.estimates(level)
     places = [board.place(model) for model in names]
-    best = max(places, key=lambda i: float(scores.value[i]))
+    best = best_first(places, lambda i: float(scores.value[i]), lambda i: board.models[i])[0]
     gaps = [scores.difference(best, i) for i in places]
     tests = against_best(scores, places, best, level)
     tested = all(test is not None for i, test in zip(places, tests, strict=True) if i != best)
@@ -120,12 +121,13 @@ def choose(
             board.sizes.get(model),
             every[i],
             gap.estimate(level),
-            within=float(gap.value) <= limit.value if limit else test is None or not test.survives,
+            within=not above(gap.value, limit.value) if limit else test is None or not test.survives,
             test=test,
         )
         for model, i, gap, test in zip(names, places, gaps, tests, strict=True)
     ]
-    found.sort(key=lambda one: (not one.within, _size(one) if one.within else 0.0, -one.score.value))
+    found = best_first(found, lambda one: one.score.value, lambda one: one.model)
+    found.sort(key=lambda one: (not one.within, _size(one) if one.within else 0.0))
     number = int((np.asarray(board.categories)[board.common(regime)] == scope).sum()) or int(board.common(regime).sum())
     return Choice(regime, scope, number, board.models[best], limit, tuple(found))
 

@@ -99,7 +99,7 @@ def comparison_graph(
         regime=regime,
         num_models=n,
         num_pairs_compared=len({frozenset(pair) for pair in known}),
-        groups=tuple(sorted(members, key=len, reverse=True)),
+        groups=tuple(sorted(members, key=lambda own: (-len(own), own))),
         baselines=dict(Counter(b for _, b in known).most_common()),
         edges=tuple(
             Edge(a, b, one.estimate(level), test)

@@ -9,6 +9,7 @@ from typing import Final
 from geneb_jax.published import LabelVersion, MatchedPair
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, Sampled, claim_tests
+from geneb_jax.stats.ties import above
 
 ADVANTAGE: Final = 0.02
 
@@ -84,7 +85,8 @@ def factor_means(
         found.append(
             FactorMean(
                 factor, sub_factor, up, other, len(own), mean.estimate(level),
-                sum(delta > threshold for delta in deltas), sum(delta < -threshold for delta in deltas),
+                sum(bool(above(delta, threshold)) for delta in deltas),
+                sum(bool(above(-delta, threshold)) for delta in deltas),
             )
         )  # fmt: skip
     return found
@@ -105,6 +107,6 @@ def _oriented(board: ScoreBoard, scores: Sampled, pairs: Sequence[MatchedPair], 
 
 
 def _winner(pair: MatchedPair, delta: float, threshold: float) -> str | None:
-    if abs(delta) <= threshold:
+    if not above(abs(delta), threshold):
         return None
     return pair.first if delta > 0 else pair.second

@@ -10,6 +10,7 @@ import numpy as np
 
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests
+from geneb_jax.stats.ties import best_first
 
 RATIO: Final = 5.0
 
@@ -64,5 +65,5 @@ def reversals(
         )
         if one.value > 0
     ]
-    found.sort(key=lambda one: -one.difference.value)
+    found = best_first(found, lambda one: one.difference.value, lambda one: f"{one.small} {one.large}")
     return Reversals(regime, scope, ratio, len(sizes), len(small), count.estimate(level), tuple(found))

@@ -12,8 +12,7 @@ import numpy as np
 from geneb_jax.published import LabelVersion, models
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
-from geneb_jax.stats.ties import above, best_first
-from geneb_jax.stats.ties import places as places_of
+from geneb_jax.stats.ties import above, best_first, order_of
 
 THRESHOLD: Final = 0.12
 PLACES: Final = 3
@@ -63,7 +62,7 @@ def variable_tasks(
     keep = np.flatnonzero(board.common(regime))
     scores = board.by_task(regime)
     spread = scores.map(lambda x: x.std(axis=-2, ddof=ddof)).estimates(level)
-    first, last = places_of(scores.value, board.models), places_of(-scores.value, board.models)
+    first, last = order_of(scores.value, board.models), order_of(-scores.value, board.models)
     found = [
         VariableTask(
             board.tasks[task],

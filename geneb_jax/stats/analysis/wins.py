@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate, against_best
+from geneb_jax.stats.ties import best_first, leaders, order_of
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class Wins:
 def wins(board: ScoreBoard, *, regime: str = "full", level: float = LEVEL) -> list[Wins]:
     """Every model with a win, most wins first."""
     scores = board.by_task(regime)
-    counts = scores.map(lambda x: (x == x.max(axis=-2, keepdims=True)).sum(axis=-1)).estimates(level)
+    counts = scores.map(lambda x: leaders(x, axis=-2).sum(axis=-1)).estimates(level)
     tested: Counter[int] = Counter()
     certain: Counter[int] = Counter()
     for t in range(scores.value.shape[1]):
         task = scores.each(lambda x, t=t: x[..., t])  # type: ignore[misc]
-        best = int(np.argmax(task.value))
+        best = int(order_of(task.value, board.models)[0])
         every = against_best(task, range(len(board.models)), best, level)
         others = [test for i, test in enumerate(every) if i != best]
         if others and all(others):
@@ -44,4 +43,4 @@ def wins(board: ScoreBoard, *, regime: str = "full", level: float = LEVEL) -> li
         for i, (model, count) in enumerate(zip(board.models, counts, strict=True))
         if count.value > 0
     ]
-    return sorted(found, key=lambda one: -one.count.value)
+    return best_first(found, lambda one: one.count.value, lambda one: one.model)

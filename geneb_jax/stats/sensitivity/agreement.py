@@ -15,6 +15,7 @@ from geneb_jax.stats.means import Scope
 from geneb_jax.stats.rankings import correlation, shared_places
 from geneb_jax.stats.sensitivity.scores import MeanScores
 from geneb_jax.stats.sensitivity.settings import NONE, Axis, Setting
+from geneb_jax.stats.ties import reaches
 
 FEWEST: Final = 3
 """Encoders without which a ranking says nothing."""
@@ -126,7 +127,7 @@ def find_flips(
         yield Flip(
             names[i], names[j], float(a[i] - a[j]), float(b[j] - b[i]),
             float(p[i, j]) if known else None, float(q[i, j]) if known else None,
-            bool(max(p[i, j], q[i, j]) <= 1 - level) if known else None,
+            bool(reaches(1 - level, max(p[i, j], q[i, j]))) if known else None,
         )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
+from geneb_jax.stats.ties import above, comparable, reaches
 
 BLOCK_NUMBERS: Final = 2_000_000
 """Statistics that are held at a time."""
@@ -68,7 +69,7 @@ class Family:
     @property
     def can_tell(self) -> bool:
         """Whether any difference, however large, could be significant."""
-        return self.floor <= 1 - self.level
+        return bool(reaches(1 - self.level, self.floor))
 
 
 def smallest_p(resamples: int) -> float:
@@ -97,7 +98,7 @@ def pair_family(
     covariance: (n, n) of the scores, where it is not that of the resamples (which are spread wider than the standard
     errors where draws are few).
     """
-    estimate, values = np.asarray(estimate, np.float64), np.asarray(values, np.float64)
+    estimate, values = comparable(estimate), comparable(values)
 
     def drawn(rows: slice) -> NumpyFloat:
         block = values[rows]
@@ -157,7 +158,7 @@ def _family(
     scale = np.where(fixed, np.inf, se)
     # what never varies differs for certain, or not at all
     observed = np.where(fixed, np.where(np.abs(estimate) > 1e-12, np.inf, 0), _as_normal(np.abs(estimate) / scale, df))
-    tested = np.ones(h, bool) if exact is None else ~(exact > 1 - level)
+    tested = np.ones(h, bool) if exact is None else ~above(exact, 1 - level)
     # the least clear difference first, so that a running maximum is that over all that are not clearer
     order = np.lexsort((observed, tested))
     sorted_t = observed[order] * _SAME
@@ -182,7 +183,7 @@ def _family(
         adjusted = np.where(tested, np.minimum(1, exact * max((few & tested).sum(), 1)), exact)
         p = np.where(few, np.fmax(p, adjusted), p)
     p = np.maximum(p, p_alone)
-    apart = (p <= 1 - level) & (estimate != 0)
+    apart = reaches(1 - level, p) & (estimate != 0)
     margin = np.where(fixed, 0, critical * se) if np.isfinite(critical) else np.full(h, np.inf)
     low, high = estimate - margin, estimate + margin
     low = np.where(apart & (estimate > 0), np.maximum(low, 0), np.where(apart, low, np.minimum(low, 0)))

@@ -25,6 +25,7 @@ from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.errors import UsageError
 from geneb_jax.stats.rankings import ranks
 from geneb_jax.stats.testing.multiple import BLOCK_NUMBERS, all_pairs
+from geneb_jax.stats.ties import reaches
 
 TaskTest = Literal["wilcoxon", "mean"]
 TASK_TESTS: Final[tuple[TaskTest, ...]] = ("wilcoxon", "mean")
@@ -64,13 +65,13 @@ class TaskTests:
     @property
     def apart(self) -> NumpyBool:
         """Which pairs differ."""
-        found: NumpyBool = self.p <= 1 - self.level
+        found: NumpyBool = reaches(1 - self.level, self.p)
         return found
 
     @property
     def can_tell(self) -> bool:
         """Whether any pair, however clear, could differ."""
-        return self.floor <= 1 - self.level
+        return bool(reaches(1 - self.level, self.floor))
 
     @property
     def better(self) -> NumpyBool:
@@ -198,7 +199,7 @@ def tasks_better(p: NumpyFloat, *, level: float = 0.95) -> tuple[int, NumpyBool]
     t = len(p)
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate((t - np.arange(t)) * p[order])
-    count = int((steps <= 1 - level).sum())
+    count = int(reaches(1 - level, steps).sum())
     named = np.zeros(t, bool)
     named[order[:count]] = True
     return count, named
