@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"geneb_jax": ROOT / "geneb_jax", "geneb_kernels": ROOT / "kernels" / "geneb_kernels"}
-GROUND = {"errors", "status", "axes", "alphabet", "whole"}
+GROUND = {"errors", "status", "axes", "alphabet", "whole", "paths"}
 NUMERICS = {"linear", "metric", "solve", "probes"}
 DATA = {"task", "encoder", "store"}
 ALLOWED: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "axes": set(),
     "alphabet": set(),
     "whole": {"errors"},
+    "paths": {"errors"},
     "geneb_kernels": set(),
     "linear": {"axes", "geneb_kernels"},
     "metric": {"axes"},
@@ -28,12 +29,12 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"linear", "solve", "metric", "geneb_kernels", *GROUND},
     "estimator": {"probes", "linear", "solve", "metric", *GROUND},
     "published": {"errors", "axes"},
-    "task": {"published", "errors", "axes", "alphabet", "whole"},
-    "encoder": {"published", "errors", "axes", "alphabet"},
-    "store": {"errors", "axes", "whole"},
+    "task": {"published", "errors", "axes", "alphabet", "whole", "paths"},
+    "encoder": {"published", "errors", "axes", "alphabet", "paths"},
+    "store": {"errors", "axes", "whole", "paths"},
     "run": NUMERICS | DATA | GROUND | {"geneb_kernels"},
     "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published"},
-    "report": {"stats", "probes", "run", "status", "published", "errors"},
+    "report": {"stats", "probes", "run", "status", "published", "errors", "paths"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published", "geneb_kernels"},
 }
 # heavy package -> modules that are only reached when it is needed, and may import it at their top

@@ -11,6 +11,7 @@ import click
 from geneb_jax.cli.boards import parse_params
 from geneb_jax.cli.files import write_text, writing
 from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.paths import confined
 
 if TYPE_CHECKING:
     from geneb_jax.report.submission.build import Entry
@@ -74,10 +75,11 @@ def _write_submission(entry: Entry, given: dict[str, Any], out: Path) -> tuple[l
 
     found = build_submission(entry, **given)
     card, stem = model_card(entry, found), file_stem(found["model_id"])
-    files = {
-        out / "submissions" / f"{stem}.json": json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n",
-        out / "model_cards" / f"{stem}.md": card,
+    texts = {
+        "submissions/{}.json": json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n",
+        "model_cards/{}.md": card,
     }
+    files = {confined(out, name.format(stem), what="model's id"): text for name, text in texts.items()}
     for file, text in files.items():
         write_text(file, text)
     lines = ["A complete submission, which keeps GENEB's rules, and its model card:", *(f"  {file}" for file in files)]

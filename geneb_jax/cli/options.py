@@ -286,6 +286,7 @@ def conclude(run: Run, *, as_json: bool) -> int:
     """Print a finished run, and say by the exit status whether every record has a meaningful score."""
     from geneb_jax.report.tables import console, print_report, report_json
 
+    say_notes(run)
     if as_json:
         click.echo(json.dumps(report_json(run), indent=2))
     else:
@@ -293,6 +294,12 @@ def conclude(run: Run, *, as_json: bool) -> int:
         print_report(run, to)
         to.print(f"Run directory: {run.path}", style="dim", soft_wrap=True)
     return int(ExitCode.SOME_FAILED if run.has_faults else ExitCode.DONE)
+
+
+def say_notes(run: Run) -> None:
+    """Print what the last command on a run has to say beside its figures."""
+    for note in run.meta.sessions[-1].notes:
+        click.echo(note, err=True)
 
 
 _SOURCES = {

@@ -17,6 +17,7 @@ from geneb_jax.cli.options import (
     head_options,
     probe_arguments,
     resample_options,
+    say_notes,
     split_list,
     suite_options,
     typed_command,
@@ -146,10 +147,12 @@ def _fit(stores: Sequence[Path], out: Path | None, options: dict[str, Any], *, q
     if len(specs) == len(regimes) == 1 and all(view.pooling is None for view in views.values()):
         raise nothing_varied(f"{specs[0].name}, {regimes[0]}")
     suite = None if suite_name is None and data is None else load_suite(suite_name or "geneb", data=data)
-    return probe(
+    run = probe(
         stores, suite, out, tasks=split_list(patterns), encoders=set(views), preset=preset, **arguments,
         progress=not quiet, command=typed_command(),
     )  # fmt: skip
+    say_notes(run)
+    return run
 
 
 def _study(*, shots: str, standardize: str, **options: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ The least that works::
             return np.array([[s.count(base) for base in "ACGT"] for s in sequences], dtype="float32")
 
 Options of the string go to the constructor as keywords, converted to bool, int or float where it says so
-by annotation or default. A class without an ``info`` gets one: the revision is the SHA-256 of its source
-file, the options are its settings, and an option that names a file or folder is recorded as the digest of
-what that holds.
+by annotation or default. A class without an ``info`` gets one: the revision is a digest of its code and of that of its
+project (`geneb_jax.encoder.own_code`), the options are its settings, and an option that names a file or folder is
+recorded as the digest of what that holds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.info import EncoderInfo, Setting
 from geneb_jax.encoder.kinds import KINDS
+from geneb_jax.encoder.own_code import code_digest
 from geneb_jax.encoder.spec import EncoderSpec, Option, resolve_options, unknown_option
 from geneb_jax.errors import EncoderError, UsageError, unknown_name
 
@@ -182,24 +183,10 @@ def _info(inner: object, cls: type, keywords: Mapping[str, object], *, where: st
     return EncoderInfo(
         name=cls.__name__,
         family="custom",
-        revision=_source_digest(cls, where=where),
+        revision=code_digest(cls, where=where),
         width=width,
         settings={"class": cls.__qualname__, **{key: _setting(value) for key, value in keywords.items()}},
     )
-
-
-def _source_digest(cls: type, *, where: str) -> str:
-    try:
-        path = inspect.getsourcefile(cls)
-    except TypeError:
-        path = None
-    if path is None or not os.path.isfile(path):
-        raise EncoderError(
-            f"the source file of {cls.__name__} cannot be read, so its vectors cannot be identified",
-            where=where,
-            cure="give the class an `info`: geneb_jax.encoder.EncoderInfo with a revision",
-        )
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _setting(value: object) -> Setting:

@@ -20,7 +20,8 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 _META, _RECORDS, _PARTS, _LOCK = "run.json", "records.parquet", "parts", "run.lock"
 _OURS = {_META, _RECORDS, PREDICTIONS, _PARTS, _LOCK, "store"}
+_PARTIAL = ".partial"
+"""How a file is called until it is whole; what a killed command left under such a name is deleted by the next."""
 _RETRIED = {Status.BAD_DATA.label, Status.BAD_EMBEDDING.label}
 
 
@@ -131,6 +134,8 @@ class RunWriter:
             self.meta = self._continue(meta)
             self.meta.sessions.append(session)
             with _writing(self.path):
+                for left in (*self.path.glob(f"*{_PARTIAL}"), *self.path.glob(f"{PREDICTIONS}/**/*{_PARTIAL}")):
+                    left.unlink(missing_ok=True)
                 if (self.path / _PARTS).exists():
                     self._merge()  # what a killed command left, so that no part of this one takes its name
                 (self.path / _PARTS).mkdir(exist_ok=True)
@@ -143,7 +148,8 @@ class RunWriter:
     def _continue(self, new: RunMeta) -> RunMeta:
         old = _read_meta(self.path)
         if old is None:
-            foreign = sorted(p.name for p in self.path.iterdir() if p.name not in _OURS)
+            # a command that was killed early leaves the lock, a store, or the first file half written
+            foreign = sorted(p.name for p in self.path.iterdir() if p.name.removesuffix(_PARTIAL) not in _OURS)
             if foreign:
                 raise RunError(
                     f"the folder is not empty and holds no run: {', '.join(foreign[:3])}",
@@ -188,13 +194,35 @@ class RunWriter:
         Raises:
             RunError: the run already holds this task with other data.
         """
+        new = task not in self.meta.tasks
         known = self.meta.tasks.setdefault(task, meta)
+        if new:
+            self.save_meta()  # before its first score: no score is ever there of which nothing says what rows it is of
         if (known.train_digest, known.test_digest) != (meta.train_digest, meta.test_digest):
             raise RunError(
                 "the rows of this task differ from those that the run already holds",
                 where=f"task {task}",
                 cure="give --out another folder, or embed the same data with every encoder",
             )
+
+    @property
+    def scored(self) -> Counter[tuple[str, str]]:
+        """How many records there are that need not be made again, by encoder digest and task."""
+        return Counter({key: len(records) for key, records in self.done.items()})
+
+    def drop(self, tasks: Collection[str]) -> None:
+        """Take out every record of these tasks, and what was known of their rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = _all_records(self.path)
+        stale = pc.is_in(table["task"], value_set=pa.array(list(tasks), pa.string()))
+        self._write_records(table.filter(pc.invert(stale)))
+        # only now: a command that is killed before finds records of rows that are others, as this one did
+        for task in tasks:
+            self.meta.tasks.pop(task, None)
+        self.save_meta()
+        self.done = _finished_records(self.path)
 
     def write_pair(
         self,
@@ -220,30 +248,33 @@ class RunWriter:
                     r.record_id: p if r.mcc is not None else None for r, p in zip(records, predicted, strict=True)
                 }
                 write_predictions(self.path / PREDICTIONS, element, first.task, task, scored, true, held)
-            partial = self.path / _PARTS / f"{name}.partial"
+            partial = self.path / _PARTS / f"{name}{_PARTIAL}"
             pq.write_table(to_table(records), partial)
             _replace(partial, partial.with_suffix(".parquet"))
         self.done.setdefault((first.encoder_digest, first.task), set()).update(r.record_id for r in records)
 
     def save_meta(self) -> None:
         """Write ``run.json`` in one step."""
-        partial = self.path / f"{_META}.partial"
+        partial = self.path / f"{_META}{_PARTIAL}"
         with _writing(self.path):
             partial.write_text(self.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _replace(partial, self.path / _META)
 
     def _merge(self) -> None:
-        import pyarrow.parquet as pq
-
         with _writing(self.path), interrupt_later():
-            table = _ordered(_all_records(self.path), self.meta)
-            partial = self.path / f"{_RECORDS}.partial"
-            pq.write_table(table, partial)
-            self.meta.hashes[_RECORDS] = hashlib.sha256(partial.read_bytes()).hexdigest()
-            _replace(partial, self.path / _RECORDS)
+            self._write_records(_ordered(_all_records(self.path), self.meta))
             self.save_meta()
             # last: until here every record is in the parts as well
             shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+
+    def _write_records(self, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        partial = self.path / f"{_RECORDS}{_PARTIAL}"
+        with _writing(self.path), interrupt_later():
+            pq.write_table(table, partial)
+            self.meta.hashes[_RECORDS] = hashlib.sha256(partial.read_bytes()).hexdigest()
+            _replace(partial, self.path / _RECORDS)
 
 
 def finish(writer: RunWriter) -> None:

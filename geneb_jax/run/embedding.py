@@ -21,6 +21,7 @@ from geneb_jax.run.compile_cache import enable_compile_cache
 from geneb_jax.run.embedding_checks import Drift, check_views, measure_drift
 from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
+from geneb_jax.run.embedding_reuse import compare_stored
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
 from geneb_jax.store.arrays import Compression
 from geneb_jax.store.files import free_bytes, no_space
@@ -127,12 +128,14 @@ def embed(
     """Embed every distinct sequence of a suite (or of the tasks that match the globs) into a store.
 
     Sequences the store holds for this encoder are not embedded again, so the same call resumes an interrupted
-    one; the rows, their order and the lists given to the encoder are those of an uninterrupted call. Rows are
+    one; some of these are embedded all the same, and compared. The rows, their order and the lists given to the
+    encoder are those of an uninterrupted call. Rows are
     committed ``chunk_rows`` at a time (counts only when the store is new to this encoder, as does
     ``compression``). ``stored_as`` "float16" or "bfloat16" writes an element of its own with rounded vectors.
 
-    A task whose data are bad is reported and the others go on. Raises StoreError, UnknownNameError,
-    EncoderError when the encoder fails its checks, and the first task's error when no task can be read.
+    A task whose data are bad is reported and the others go on. Raises StoreError (also where the stored vectors are
+    not those that the encoder makes), UnknownNameError, EncoderError when the encoder fails its checks, and the first
+    task's error when no task can be read.
     """
     return embed_views(encoder, suite, store_path, **options).reports[0]
 
@@ -166,14 +169,19 @@ def embed_views(
     with open_store(store_path, "a", wait=wait) as root:
         with clock.phase("read"):
             read = _read(suite)
-            lacking = [_count_missing(store_path, manifest, read.sequences) for manifest in manifests]
+            held = {number: one for number, m in enumerate(manifests) if (one := _stored(store_path, m)) is not None}
+            lacking = [
+                len(held[number].missing(read.sequences)) if number in held else len(read.sequences)
+                for number in range(len(manifests))
+            ]
             if compression == "none":
                 _require_room(
                     store_path, sum(_BYTES[m.dtype] * m.width * n for m, n in zip(manifests, lacking, strict=True))
                 )
         checked: list[CheckReport] = []
         failed: dict[int, EncoderError] = {}
-        notes: list[str] = []
+        with clock.phase("check"):
+            notes = compare_stored(engine, held, read.sequences)
         drifts: tuple[Drift | None, ...] = (None,) * len(manifests)
         if check and any(lacking):
             with clock.phase("check"):
@@ -275,12 +283,14 @@ def _plan(stores: list[EmbeddingStore], sequences: list[str]) -> _Work:
     return _Work(pending, stores, needs, cut_blocks(needs, rooms, [store.commit_rows for store in stores]))
 
 
-def _count_missing(store_path: str | os.PathLike[str], manifest: Manifest, sequences: list[str]) -> int:
-    """How many sequences have no vector yet; read before the element is opened for writing, or made."""
+def _stored(store_path: str | os.PathLike[str], manifest: Manifest) -> EmbeddingStore | None:
+    """The element as it is before it is opened for writing, if there is one that can be read."""
     try:
-        return len(open_store(store_path).element(manifest).missing(sequences))
+        element = open_store(store_path).element(manifest)
+        element.missing(())
     except StoreError:  # not there yet; or damaged, which is told when it is opened for writing
-        return len(sequences)
+        return None
+    return element
 
 
 def _require_room(store_path: str | os.PathLike[str], needed: int) -> None:

@@ -116,7 +116,7 @@ class Session(_Model):
     """One command that worked on the directory; a run that was interrupted has several.
 
     `solvers` are those that were taken, each with the reason for the first fit that took it; `kernels` says of each
-    operation that has a kernel of ours what ran it.
+    operation that has a kernel of ours what ran it. `notes` are sentences that whoever typed the command should read.
     """
 
     started: str
@@ -127,6 +127,7 @@ class Session(_Model):
     solvers: dict[str, str] = Field(default_factory=dict)
     kernels: dict[str, str] = Field(default_factory=dict)
     phases: dict[str, Phase] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
 
 
 class RunMeta(_Model):

@@ -23,6 +23,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import RunError
+from geneb_jax.paths import short, why_not, why_not_one
 from geneb_jax.run.meta import TaskMeta
 from geneb_jax.whole import whole_numbers
 
@@ -78,6 +79,7 @@ def _opened(path: Path, element: str, task: str) -> Iterator[tuple[NumpyInt, Num
     """Truth (m,), labels, the array of predictions and its record ids; what cannot be read raises RunError."""
     import zarr
 
+    _require_inside(path, element, task)
     try:
         root = zarr.open_group(path, mode="r")
         truth, classes = _array(root, f"truth/{task}"), _array(root, f"classes/{element}/{task}")
@@ -107,6 +109,7 @@ def write_predictions(
     """
     import zarr
 
+    _require_inside(path, element, task)
     labels = np.asarray(meta.labels, dtype=np.int64)
     kind = np.uint8 if len(labels) < np.iinfo(np.uint8).max else np.uint16
     missing = np.iinfo(kind).max
@@ -148,6 +151,17 @@ def write_predictions(
         fill_value=missing,
         overwrite=True,
     )
+
+
+def _require_inside(path: Path, element: str, task: str) -> None:
+    """Raise RunError for an element or a task, as a run or a store calls it, that leads out of the predictions."""
+    for name, problem in ((element, why_not_one(element)), (task, why_not(task))):
+        if problem:
+            raise RunError(
+                f"this name cannot be that of predictions: it {problem}: {short(name)}",
+                where=path.name,
+                cure="get the run or the store from where you trust it",
+            )
 
 
 def _array(root: Any, name: str) -> Any:

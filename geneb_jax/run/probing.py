@@ -22,15 +22,8 @@ from geneb_jax.run.directory import Run, RunWriter, finish
 from geneb_jax.run.engines import ENGINES, Engine
 from geneb_jax.run.fitting import fit_sklearn
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
-from geneb_jax.run.meta import (
-    RunMeta,
-    Session,
-    Settings,
-    now,
-    package_versions,
-    probe_settings,
-    without_paths,
-)
+from geneb_jax.run.meta import RunMeta, Session, Settings, now, package_versions, probe_settings, without_paths
+from geneb_jax.run.outdated import changed_encoders, outdated_tasks, require_current, stored_digests
 from geneb_jax.run.phases import PhaseClock, device_names
 from geneb_jax.run.presets import defect_of, preset_of, require_one_preset
 from geneb_jax.run.probing_progress import bar
@@ -92,7 +85,9 @@ def probe(
             blocks, or registry models of both presets.
         StoreError: a store that is no store, is damaged as a whole, or holds no task of the suite.
         UnknownNameError: a task pattern that matches nothing.
-        RunError: `out` cannot be written to, or holds a run with other settings.
+        RunError: `out` cannot be written to, or holds a run with other settings, or scores of other rows that cannot
+            all be made again; where they can, they are, and a note of the session says so.
+        DataError: the rows behind scores that `out` holds cannot be read any more.
     """
     study = make_draws(seeds, draws, key)
     lanes = make_lanes(regimes, study, specs)
@@ -130,6 +125,12 @@ def probe(
     session = Session(started=now(), command=without_paths(command), versions=package_versions())
     clock = PhaseClock(session)
     with RunWriter(out, meta, session) as writer:
+        stored = stored_digests(pairs)
+        require_current(writer.scored, stored, check)
+        outdated = outdated_tasks(writer.scored, writer.meta.tasks, stored)
+        session.notes += [*filter(None, outdated.values()), *changed_encoders(meta.encoders, writer.meta.encoders)]
+        if outdated:
+            writer.drop(outdated)
         reader = Reader(dtype, memory_budget, blocks=engine == "jax", solver=solver)
         worker = _Worker(writer, session, clock, whole, check, lanes, settings, reader, _fitter(engine, reader))
         todo = [p for p in pairs if worker.asked(p)]

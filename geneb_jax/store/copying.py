@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from geneb_jax.errors import StoreError
+from geneb_jax.paths import confined
 from geneb_jax.store import files, places
 from geneb_jax.store.places import LISTING, Place, Remote
 from geneb_jax.store.root import open_store
+
+_PARTIAL: Final = re.compile(r"(.+)\.[0-9a-f]{32}\.partial")
+"""What `files.write_atomic` leaves when it is killed."""
 
 
 def copy_store(store: str | os.PathLike[str], to: str | os.PathLike[str]) -> tuple[int, int]:
     """Copy a store to a place that holds none; returns how many files and bytes.
 
     Chunks come first and what says that they are there comes last, the root's own metadata as the very last: until
-    then there is no store at the new place. Raises StoreError when there is one already.
+    then there is no store at the new place, and the same call goes on from what a killed one left there. Raises
+    StoreError when there is a store already, or in the folder a file that no copy of this store leaves.
     """
     source = open_store(store)
     target = places.find_place(to)
@@ -29,6 +37,8 @@ def copy_store(store: str | os.PathLike[str], to: str | os.PathLike[str]) -> tup
     # deeper first and metadata after the chunks: a reader never finds what it is told of missing
     names.sort(key=lambda name: (name == "zarr.json", name.endswith("zarr.json"), -name.count("/"), name))
     text = json.dumps({"geneb_type": "contents", "geneb_version": 1, "folders": listing}, sort_keys=True).encode()
+    if isinstance(target, Path):
+        _take_over(target, {*names, LISTING})
     size = 0
     for name in names[:-1]:
         try:
@@ -42,6 +52,25 @@ def copy_store(store: str | os.PathLike[str], to: str | os.PathLike[str]) -> tup
     last = _at(source.path, names[-1]).read_bytes()
     _put(target, names[-1], last)
     return len(names), size + len(last)
+
+
+def _take_over(folder: Path, names: Collection[str]) -> None:
+    """Delete the temporary files of a copy that was killed; refuse a folder that holds anything else of its own."""
+    left = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()) if folder.is_dir() else ():
+        name = path.relative_to(folder).as_posix()
+        partial = _PARTIAL.fullmatch(name)
+        if name not in names and (partial is None or partial.group(1) not in names):
+            raise StoreError(
+                f"the folder is not empty, and this is no file of the store: {name}",
+                where=str(folder),
+                cure="choose a new place, or empty this one if it was left by a copy of another store",
+            )
+        if partial is not None:
+            left.append(path)
+    with files.writing(folder):
+        for path in left:
+            path.unlink(missing_ok=True)
 
 
 def _holds(place: Place) -> bool:
@@ -75,7 +104,7 @@ def _put(place: Place, name: str, data: bytes) -> None:
     if isinstance(place, Remote):
         (place / name).write_bytes(data)
         return
-    path = Path(place) / name
+    path = confined(Path(place), name, what="name of a file in a store", error=StoreError)
     with files.writing(path.parent, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(path, [data])

@@ -10,10 +10,12 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from geneb_jax.errors import StoreError
+from geneb_jax.paths import short, why_not_one
 
 _ADDRESS: Final = re.compile(r"^(s3|s3a|gs|gcs|https?|memory|file|local):/+(?=.)")
 _PACKAGES: Final = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
@@ -76,7 +78,7 @@ class Remote:
         return int(self._fs.size(self._full))
 
     def folders(self) -> list[str]:
-        """Names of the folders in this one, sorted."""
+        """Names of the folders in this one, sorted. Raises StoreError where one could lead out of it."""
         if self._listing is not None:
             return sorted(self._listing.get(self._below, ()))
         try:
@@ -86,13 +88,14 @@ class Remote:
         except Exception as error:
             raise _unreachable(self, error) from error
         names = {str(f["name"]).rstrip("/").rsplit("/", 1)[-1] for f in found if f["type"] == "directory"}
-        return sorted(names - {self.name, ""})
+        return sorted(_inside(names - {self.name, ""}, self))
 
     def with_listing(self) -> Remote:
         """The same place with the listing that a copied store carries, where there is one."""
         try:
             record = json.loads((self / LISTING).read_bytes())
             folders = {str(k): [str(n) for n in v] for k, v in record["folders"].items()}
+            _inside((name for names in folders.values() for name in names), self / LISTING)
         except FileNotFoundError:
             return self
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -183,6 +186,19 @@ def stamp(folder: Place) -> tuple[int, ...] | None:
         return tuple(p.stat().st_ino for p in (folder, folder / "embeddings", folder / "digests"))
     except OSError:
         return None
+
+
+def _inside(names: Iterable[str], where: Remote) -> list[str]:
+    """These names; each is of a folder of a store, and none may lead out of the one it stands in."""
+    found = list(names)
+    for name in found:
+        if problem := why_not_one(name):
+            raise StoreError(
+                f"the store at this address names a folder that {problem}: {short(name)}",
+                where=str(where),
+                cure="nothing was read from or written to the place it names; get the store from where you trust it",
+            )
+    return found
 
 
 def _unreachable(place: object, error: Exception) -> StoreError:

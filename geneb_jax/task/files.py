@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneb_jax.errors import DataError, MissingDataError
+from geneb_jax.paths import confined
 from geneb_jax.task.info import SPLIT_NAMES, Split, Task, TaskInfo
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ class FolderReader:
 
     def folder(self, task_id: str) -> Path | None:
         """The folder that holds the task's files, if any."""
-        for folder in (self.root / "tasks" / task_id, self.root / task_id):
+        for base in (self.root / "tasks", self.root):
+            folder = confined(base, task_id, what="task's id", links=True)
             if has_files(folder):
                 return folder
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from geneb_jax.errors import DataError, MissingDataError
+from geneb_jax.paths import short, why_not
 from geneb_jax.task.files import TaskFiles, read_files
 from geneb_jax.task.info import Task, TaskInfo
 
@@ -57,7 +58,12 @@ class HubReader:
 
     @staticmethod
     def _name(info: TaskInfo, split: str) -> str:
-        return f"{info.hub_path or f'tasks/{info.id}'}/{split}.csv"
+        name = f"{info.hub_path or f'tasks/{info.id}'}/{split}.csv"
+        if problem := why_not(name):
+            raise DataError(
+                f"the place of this task in the dataset {problem}: {short(name)}", where=f"task {info.id!r}"
+            )
+        return name
 
     def _fetch(self, info: TaskInfo, name: str) -> Path:
         """The local path of one file of the dataset, after up to three attempts."""

@@ -11,7 +11,7 @@ The TOML file (``suite.toml``, or any name)::
     label = "My task"            # optional: the short name in tables (the id, if missing)
     category = "Promoters"       # optional
     kind = "classification"      # optional; "regression" and "token" can be declared but are not served yet
-    train = "my_task/train.csv"  # paths are relative to the TOML file; .csv, .csv.gz or .parquet
+    train = "my_task/train.csv"  # beside the TOML file or below, or a full path; .csv, .csv.gz or .parquet
     test = "my_task/test.csv"
     dev = "my_task/dev.csv"      # optional; read and audited, never used for fitting
     n_train = 800                # optional: what the files should hold; a warning if they do not
@@ -47,6 +47,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from geneb_jax.errors import DataError, MissingDataError
+from geneb_jax.paths import confined
 from geneb_jax.task.files import SINGLE, FilesReader, TaskFiles, task_folders
 from geneb_jax.task.info import UNCATEGORISED, Suite, TaskInfo
 
@@ -187,6 +188,13 @@ def _invalid(path: Path, raw: dict[str, Any], error: ValidationError) -> DataErr
     return DataError(f"{subject}: {message}{more}", where=where, cure=cure)
 
 
+def _place(base: Path, path: str) -> Path:
+    """A file that a suite file names: beside it or below, or where a full path says. Raises DataError."""
+    if Path(path).is_absolute() and "\0" not in path:
+        return Path(path)
+    return confined(base, path.removeprefix("./"), what="file of a task", links=True)
+
+
 def _entries(entry: _SuiteEntry, base: Path, found: dict[str, Path]) -> tuple[list[TaskInfo], dict[str, TaskFiles]]:
     """Task records and their files; a task without paths takes its folder under ``base``."""
     infos, files = [], {}
@@ -194,10 +202,10 @@ def _entries(entry: _SuiteEntry, base: Path, found: dict[str, Path]) -> tuple[li
         folder = None
         paths: dict[str, Path] = {}
         if task.file is not None:
-            paths = {SINGLE: base / task.file}
+            paths = {SINGLE: _place(base, task.file)}
         elif task.train is not None:
             named = {"train": task.train, "test": task.test, "dev": task.dev}
-            paths = {name: base / path for name, path in named.items() if path is not None}
+            paths = {name: _place(base, path) for name, path in named.items() if path is not None}
         else:
             folder = found.get(task.id) or task_folders(base).get(task.id)
             if folder is None:

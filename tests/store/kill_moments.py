@@ -2,6 +2,8 @@
 
 ``python kill_moments.py KIND FOLDER COUNT SEED`` imports everything once and forks a process for every moment.
 Goes on until COUNT were killed at work; prints how many were, and how many had finished before their moment.
+``python kill_moments.py KIND FOLDER steps MOST`` dies just before each of the first MOST steps by which the work
+changes the file system instead, one process for each.
 """
 
 from __future__ import annotations
@@ -21,9 +23,14 @@ import numcodecs.zstd  # noqa: F401
 import numpy as np
 import zarr  # noqa: F401
 
+from geneb_jax.cli.files import write_text
 from geneb_jax.encoder import load_encoder
+from geneb_jax.run.directory import Run, RunWriter, finish
 from geneb_jax.run.embedding import embed
+from geneb_jax.run.meta import EncoderMeta, RunMeta, Session, Settings, SuiteMeta, TaskMeta
+from geneb_jax.run.record import Record
 from geneb_jax.store import Manifest, SplitIndex, open_store
+from geneb_jax.store.copying import copy_store
 from geneb_jax.store.merge import merge
 from geneb_jax.store.repair import repair_store
 from geneb_jax.task import load_suite
@@ -32,11 +39,14 @@ MANIFEST = Manifest("toy", "toy", "1", 16)
 RNG = np.random.default_rng(0)
 SEQUENCES = ["".join(RNG.choice(list("ACGT"), 12)) + "A" * i for i in range(400)]
 VECTORS = RNG.standard_normal((400, 16)).astype(np.float32)
+RECORD = Record("1", "toy", "e" * 64, "toy", "1", "a", "A", "full", 13, "logistic", "p", 1.0, "jax", "float32",
+                "converged", mcc=1.0)  # fmt: skip
 
 
 def contents(path: Path) -> dict[str, bytes]:
     """Every file but locks and what was set aside."""
-    files = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith("writer."))
+    locks = ("writer.", "run.lock")
+    files = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(locks))
     return {str(p.relative_to(path)): p.read_bytes() for p in files if ".damaged" not in p.parts}
 
 
@@ -109,6 +119,103 @@ class Repair(Embed):
         assert whole or len(faults) in (0, 3)
 
 
+class Copy(Embed):
+    """`copy_store` of a store of two elements to a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "source"
+        fill(self.source, range(40))
+        with open_store(self.source, "a") as store:
+            store.element(MANIFEST, dtype="bfloat16").append(SEQUENCES[:9], VECTORS[:9])
+
+    def work(self, path: Path) -> None:
+        if not (path / "zarr.json").exists():
+            copy_store(self.source, path)
+
+
+class Begin(Embed):
+    """The first moments of a run directory: its description, its first records, and the end of the command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.suite = SuiteMeta(name="toy", version="1", categories={"a": "A"})
+        self.settings = Settings(regimes=["full"], seeds=[13], probes=[], engine="jax", dtype="float32")
+
+    def work(self, path: Path) -> None:
+        meta = RunMeta(suite=self.suite, settings=self.settings, encoders=[EncoderMeta(name="toy", digest="e" * 64)])
+        with RunWriter(path, meta, Session(started="now")) as writer:
+            true = np.array([0, 1, 1])
+            writer.check_task("a", TaskMeta(n_train=2, n_test=3, train_digest="t", test_digest="u", labels=[0, 1]))
+            if not writer.done:
+                writer.write_pair("toy-1", [RECORD], [true], true)
+            writer.meta.sessions[:] = [writer.session]  # how often it was begun is all that may differ
+            finish(writer)
+            writer.session.finished = "later"
+
+    def sound(self, path: Path) -> None:
+        if (path / "run.json").exists():
+            assert len(Run.open(path).records) in (0, 1)
+
+
+class Export(Embed):
+    """A text file of a command, written over one that is there."""
+
+    def begin(self, path: Path) -> None:
+        write_text(path / "sensitivity.json", "old")
+
+    def work(self, path: Path) -> None:
+        write_text(path / "sensitivity.json", "new")
+
+    def sound(self, path: Path) -> None:
+        assert (path / "sensitivity.json").read_text() in ("old", "new")
+
+
+JOBS = {"embed": Embed, "merge": Merge, "repair": Repair, "copy": Copy, "begin": Begin, "export": Export}
+DIED = 9
+_CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
+
+
+def die_before(step: int, folder: Path) -> None:
+    """End this process just before its step-th change of the file system below a folder, counted from 0."""
+    below, done = str(folder), 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal done
+        changes = event in _CHANGES or (event == "open" and isinstance(flags := arguments[2], int) and flags & 3)
+        if changes and str(arguments[0]).startswith(below):
+            if done == step:
+                os._exit(DIED)
+            done += 1
+
+    sys.addaudithook(watch)
+
+
+def every_step(job: Embed, folder: Path, most: int) -> None:
+    """Die at each step, then let the same work go on, and compare with work that nothing disturbed."""
+    job.begin(folder / "whole")
+    assert os.waitpid(child(lambda: job.work(folder / "whole")), 0)[1] == 0
+    expected, steps = contents(folder / "whole"), 0
+    for step in range(most):
+        path = folder / f"step{step}"
+        job.begin(path)
+
+        def work(path: Path = path, step: int = step) -> None:
+            die_before(step, path)
+            job.work(path)
+
+        code = os.waitstatus_to_exitcode(os.waitpid(child(work), 0)[1])
+        if code == 0:
+            break
+        assert code == DIED, f"step {step} failed by itself"
+        steps += 1
+        job.sound(path)
+        assert os.waitpid(child(lambda path=path: job.work(path)), 0)[1] == 0, f"step {step} is not gone on from"
+        found = contents(path)
+        assert found.keys() == expected.keys(), (step, found.keys() ^ expected.keys())
+        assert found == expected, (step, [name for name in found if found[name] != expected[name]])
+        shutil.rmtree(path)
+    print(json.dumps({"steps": steps}))
+
+
 def child(work: Callable[[], None]) -> int:
     pid = os.fork()
     if pid:
@@ -124,8 +231,12 @@ def child(work: Callable[[], None]) -> int:
 
 
 def main() -> None:
-    kind, folder, count, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    job = {"embed": Embed, "merge": Merge, "repair": Repair}[kind](folder)
+    kind, folder, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[4])
+    job = JOBS[kind](folder)
+    if sys.argv[3] == "steps":
+        every_step(job, folder, seed)
+        return
+    count = int(sys.argv[3])
     times = []
     for name in ("whole", "again"):
         job.begin(folder / name)

@@ -1,4 +1,5 @@
-"""kill -9 at random moments of embed, merge and repair: nothing is lost, and resuming gives the same bytes.
+"""kill -9 at random moments of embed, merge and repair, and at every step of what is short: nothing is lost, and
+resuming gives the same bytes and leaves no temporary file.
 
 GENEB_KILLS sets the number of moments for each; 34 makes a hundred in all.
 """
@@ -29,3 +30,13 @@ def test_killed_at_random_moments(tmp_path, kind, count):
     counts = json.loads(run.stdout)
     print(kind, counts)
     assert counts["killed"] == count
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("kind", "least"), [("begin", 20), ("copy", 60), ("export", 2)])
+def test_killed_at_every_step(tmp_path, kind, least):
+    script = Path(__file__).with_name("kill_moments.py")
+    call = [sys.executable, str(script), kind, str(tmp_path), "steps", "1000"]
+    run = subprocess.run(call, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert json.loads(run.stdout)["steps"] >= least

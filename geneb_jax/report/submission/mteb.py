@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from geneb_jax.paths import confined
 from geneb_jax.report.submission.build import Entry
 
 LAYOUT_VERSION: Final = "1.12.48"
@@ -38,13 +39,14 @@ def task_results(entry: Entry) -> Iterator[dict[str, Any]]:
 def write_mteb(entry: Entry, out: Path) -> list[Path]:
     """Write all files below `out`, in a folder of the model's revision; returns them."""
     revision = re.sub(r"[^\w.-]+", "_", entry.encoder.revision) or "no_revision_available"
-    folder = out / re.sub(r"[^\w.=-]+", "_", entry.encoder.name.replace("/", "__")) / revision
+    model = re.sub(r"[^\w.=-]+", "_", entry.encoder.name.replace("/", "__"))
+    folder = confined(out, f"{model}/{revision}", what="name of an encoder and its revision")
     folder.mkdir(parents=True, exist_ok=True)
     unknown = dict.fromkeys(("languages", "n_parameters", "max_tokens", "license", "release_date"))
     meta = {"name": entry.encoder.name, "revision": revision, "embed_dim": entry.encoder.width, **unknown}
     files = {
         folder / "model_meta.json": meta,
-        **{folder / f"{one['task_name']}.json": one for one in task_results(entry)},
+        **{confined(folder, f"{one['task_name']}.json", what="task's name"): one for one in task_results(entry)},
     }
     for file, content in files.items():
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

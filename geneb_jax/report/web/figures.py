@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from geneb_jax.paths import confined
 from geneb_jax.report.web.charts import DATA, charts, score_rows
 from geneb_jax.report.web.content import Content, regime_name
 from geneb_jax.report.web.pages import VEGA_LITE
@@ -29,7 +30,7 @@ def write_figures(content: Content, out: Path, ending: Literal["png", "svg"]) ->
             for param in spec["params"]:
                 if param["name"] == "regime":
                     param["value"] = regime_name(regime)
-            path = out / f"{chart.name}{'' if whole else f'-{regime}'}.{ending}"
+            path = confined(out, f"{chart.name}{'' if whole else f'-{regime}'}.{ending}", what="name of a figure")
             if ending == "png":
                 path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, ppi=200))
             else:

@@ -16,6 +16,7 @@ removes those of models and tasks that are gone. A file that the site did not ma
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from geneb_jax.errors import DataError
+from geneb_jax.paths import confined
 from geneb_jax.report.web.content import Content, Entrant, TaskEntry, key_of
 from geneb_jax.report.web.pages import (
     Assets,
@@ -114,10 +116,8 @@ class Site:
         if kind != SITE_TYPE or version > SITE_VERSION:
             raise DataError(f"this describes a {kind} of version {version}, not a site of version {SITE_VERSION}",
                             where=str(path), cure="install a newer geneb_jax, or name another folder")  # fmt: skip
-        inside = folder.resolve()
-        if strange := sorted(name for name in names if not (inside / name).resolve().is_relative_to(inside)):
-            raise DataError(f"the site claims files outside its folder: {', '.join(strange)}", where=str(path),
-                            cure="remove the folder and build the site anew")  # fmt: skip
+        for name in sorted(names):
+            confined(folder, name, what="name in the site's list of its own files")
         return cls(folder, names, scripts)
 
     def build(self, content: Content) -> SiteReport:
@@ -145,7 +145,7 @@ class Site:
 
     def _write(self, name: str, make: Callable[[], str]) -> bool:
         """Write a file where it is new or different, and say whether it was."""
-        path = self.folder / name
+        path = confined(self.folder, name, what="name of a page")
         if name == VEGA and self.scripts == vega_version() and path.exists():
             return False  # a second's work to make, and it follows from its versions
         data = make().encode()
@@ -160,7 +160,10 @@ class Site:
             {"geneb_type": SITE_TYPE, "geneb_version": SITE_VERSION, "scripts": scripts, "files": sorted(names)},
             indent=1,
         )
-        (self.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        # whole or not at all: the next build goes by it. The partial name is always the same, so nothing is left of it
+        half = self.folder / f"{MANIFEST}.partial"
+        half.write_text(text + "\n", encoding="utf-8")
+        os.replace(half, self.folder / MANIFEST)
 
 
 def _files(content: Content) -> Iterator[tuple[str, Callable[[], str]]]:
