@@ -120,7 +120,8 @@ def command(
 
 def _print(sections: Sequence[Section], board: ScoreBoard, notes: Sequence[str], left_out: Mapping[str, str]) -> None:
     from geneb_jax.report.analysis import print_section
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.board import METRIC_LINES
+    from geneb_jax.report.tables import console
 
     to = console()
     to.print(METRIC_LINES["mcc"])

@@ -12,11 +12,11 @@ import click
 from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
-    from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.aggregate import Series
 
 
-def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json: bool) -> int:
+def beside_the_board(runs: Runs, resampling: Mapping[str, Any], *, as_json: bool) -> int:
     """Print each encoder's macro and categories with intervals, and their places among the published models there.
 
     Raises:
@@ -29,12 +29,11 @@ def beside_the_board(runs: list[Run], resampling: Mapping[str, Any], *, as_json:
     from geneb_jax.report.uncertainty import print_places
     from geneb_jax.stats.placing import no_common_task, places
     from geneb_jax.stats.protocol import protocol_differences
-    from geneb_jax.stats.samples import tasks_of
     from geneb_jax.stats.uncertainty import score_intervals
     from geneb_jax.stats.varied import varied_json, varied_lines
 
     require_mcc(resampling)
-    categories = tasks_of(runs)
+    categories = runs.categories
     shared = set(known_tasks(categories))
     if not shared:
         raise no_common_task()

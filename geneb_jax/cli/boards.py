@@ -13,7 +13,7 @@ from geneb_jax.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from geneb_jax.published import SizeVersion
-    from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.aggregate import Series
     from geneb_jax.stats.analysis.board import Entry, ScoreBoard
     from geneb_jax.stats.varied import Varied
@@ -48,7 +48,7 @@ def parse_sizes(words: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def run_entries(runs: Sequence[Run], sizes: Mapping[str, int], version: SizeVersion) -> dict[Series, Entry]:
+def run_entries(runs: Runs, sizes: Mapping[str, int], version: SizeVersion) -> dict[Series, Entry]:
     """The entry of every series of the runs: registry models under their official id where only one series is theirs.
 
     `sizes` are the user's, by encoder name; they go before the published ones, of which `version` is taken.
@@ -61,7 +61,7 @@ def run_entries(runs: Sequence[Run], sizes: Mapping[str, int], version: SizeVers
     from geneb_jax.stats.aggregate import task_scores
     from geneb_jax.stats.analysis.board import Entry
 
-    series = list(dict.fromkeys(score.series for run in runs for score in task_scores(run.records)))
+    series = list(dict.fromkeys(score.series for score in task_scores(runs.records)))
     for name in sizes:
         if name not in {one.encoder for one in series}:
             raise unknown_name("encoder of these runs", name, (one.encoder for one in series))
@@ -99,7 +99,7 @@ def published_board(version: SizeVersion, own_sizes: Sequence[str], *, self_repo
 
 def open_board(
     paths: Sequence[Path], resampling: Mapping[str, Any], *, version: SizeVersion, own_sizes: Iterable[str], quiet: bool
-) -> tuple[list[Run], ScoreBoard, list[Varied]]:
+) -> tuple[Runs, ScoreBoard, list[Varied]]:
     """The runs in these directories, their board, with resamples, and what varies in these."""
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
     from geneb_jax.stats.analysis.board import ScoreBoard

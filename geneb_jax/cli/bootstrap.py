@@ -33,7 +33,8 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     intervals hold the truth.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.board import METRIC_LINES
+    from geneb_jax.report.tables import console
     from geneb_jax.report.uncertainty import print_scores
     from geneb_jax.stats.uncertainty import score_intervals, task_resampled_scores
     from geneb_jax.stats.varied import varied_json, varied_lines
@@ -42,7 +43,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = settings_of(resampling, "metric", "level", "resamples", "seed")
-    size = max(len(run.meta.suite.categories) for run in opened)
+    size = len(opened.meta.suite.categories)
     with done as tick:
         if resampling["source"] == "tasks":
             own = settings_of(resampling, "metric", "level")

@@ -37,8 +37,9 @@ def command(
     them. docs/uncertainty.md explains each.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
+    from geneb_jax.report.board import METRIC_LINES
     from geneb_jax.report.gain import print_gains
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.tables import console
     from geneb_jax.report.uncertainty import print_comparison
     from geneb_jax.stats.compare import compare
     from geneb_jax.stats.gain import floor_digests, gains_over_floor

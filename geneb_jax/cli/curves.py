@@ -36,8 +36,9 @@ def command(
     one by the other draws. docs/uncertainty.md explains it.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
+    from geneb_jax.report.board import METRIC_LINES
     from geneb_jax.report.curves import print_curves
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.tables import console
     from geneb_jax.stats.curves import learning_curves
     from geneb_jax.stats.stability import enough_draws, ranking_agreement
     from geneb_jax.stats.varied import varied_json, varied_lines
@@ -47,7 +48,7 @@ def command(
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = settings_of(resampling)
-    size = max(len(run.meta.suite.categories) for run in opened)
+    size = len(opened.meta.suite.categories)
     with done as tick:
         found = learning_curves(
             samples, targets=targets, scopes=wanted, num_in_suite=size, done=tick, **settings

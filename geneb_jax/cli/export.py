@@ -21,12 +21,12 @@ _SHOWN: Final = 20
 
 
 @click.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path), metavar="[RUN]")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN…]")
 @click.option("--format", "kind", type=click.Choice(("geneb", "mteb")), default="geneb", show_default=True,
               help="geneb: one file for all tasks and regimes, with a model card. mteb: a file per task.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Where the files go; for geneb this can be a checkout of GENEB's repository.")  # fmt: skip
-@click.option("--model", "encoder", metavar="ENCODER", help="Which encoder, where RUN has several.")
+@click.option("--model", "encoder", metavar="ENCODER", help="Which encoder, where RUN… has several.")
 @click.option("--model-id", metavar="ID", help="Id on the board, after which the file is named. Default: the encoder's "
               "name, or a published model's own id.")  # fmt: skip
 @click.option("--display", metavar="TEXT", help="Name on the board. Default: the encoder's.")
@@ -39,20 +39,26 @@ _SHOWN: Final = 20
               help="Check a submission by GENEB's rules; writes nothing.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    run: Path | None, kind: str, out: Path | None, encoder: str | None, check: Path | None, as_json: bool, **given: Any
+    runs: tuple[Path, ...],
+    kind: str,
+    out: Path | None,
+    encoder: str | None,
+    check: Path | None,
+    as_json: bool,
+    **given: Any,
 ) -> int:
-    """Write RUN in a form that others take: GENEB's submission file, or MTEB's result files.
+    """Write RUN… in a form that others take: GENEB's submission file, or MTEB's result files.
 
     A submission is complete or is not written: what is missing is listed. docs/submission.md says what comes with it.
     """
     if check is not None:
         return _check(check, as_json=as_json)
-    if run is None or out is None:
+    if not runs or out is None:
         raise UsageError("RUN and --out are needed", cure="write `geneb export RUN --out FOLDER`, or --check FILE")
+    from geneb_jax.cli.resampling import open_runs
     from geneb_jax.report.submission.build import entry_of
-    from geneb_jax.run import Run
 
-    entry = entry_of(Run.open(run), encoder)
+    entry = entry_of(open_runs(runs), encoder)
     if kind == "mteb":
         from geneb_jax.report.submission.mteb import write_mteb
 

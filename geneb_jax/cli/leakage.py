@@ -11,8 +11,8 @@ import click
 
 from geneb_jax.cli.files import write_text
 from geneb_jax.cli.options import resample_options, split_list, suite_options
-from geneb_jax.cli.resampling import open_samples, settings_of
-from geneb_jax.cli.sequences import load_task, suite_behind
+from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
+from geneb_jax.cli.sequences import behind, load_task
 from geneb_jax.errors import ExitCode, MissingDataError, RunError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @suite_options(required=False, made="run")
 @click.option("--near/--no-near", default=True, show_default=True,
               help="Also near-duplicates: 80% of a test sequence stand in one of train at 90% identity, either strand.",
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
               )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    run: Path,
+    runs: tuple[Path, ...],
     suite_name: str | None,
     data: Path | None,
     patterns: tuple[str, ...],
@@ -40,31 +40,31 @@ def command(
     as_json: bool,
     **resampling: Any,
 ) -> int:
-    """Count the test rows of RUN's tasks that also stand in their training rows, and score the others alone.
+    """Count the test rows of the tasks in RUN… that also stand in their training rows, and score the others alone.
 
-    It reads the sequences of the suite (by default the run's, if it is built in) and the predictions that the run
-    keeps; nothing is fitted again. The change of a score has an interval, from resamples of both scores together. Exit
+    It reads the sequences of the suite (by default the runs', if it is built in) and the predictions that the runs
+    keep; nothing is fitted again. The change of a score has an interval, from resamples of both scores together. Exit
     status: 4 when the data of some task are not at hand.
     """
+    from geneb_jax.report.board import METRIC_LINES
     from geneb_jax.report.leakage import print_leaks
-    from geneb_jax.report.tables import METRIC_LINES, console
-    from geneb_jax.run import Run
+    from geneb_jax.report.tables import console
     from geneb_jax.stats.leakage import rescored
     from geneb_jax.stats.varied import varied_json, varied_lines
     from geneb_jax.task.near import leaked_rows
 
-    opened = Run.open(run)
-    suite = suite_behind(opened, suite_name, data)
-    chosen = suite.select(split_list(patterns))
-    tasks = [task for task in chosen.ids if task in opened.meta.tasks]
+    opened = open_runs(runs)
+    tasks = behind(opened, suite_name, data, split_list(patterns))
     if not tasks:
-        raise RunError("the run holds none of these tasks", where=run.name, cure="name the suite that it was made from")
+        raise RunError(
+            "the runs hold none of these tasks", where=opened.name, cure="name the suite that they were made from"
+        )
     leaks: dict[str, Leaks] = {}
     groups: dict[str, list[int]] = {}
     absent: dict[str, MissingDataError] = {}
-    for task_id in tasks:
+    for task_id, (run, suite) in tasks.items():
         try:
-            task = load_task(opened, suite, task_id)
+            task = load_task(run, suite, task_id)
         except MissingDataError as error:
             absent[task_id] = error
             continue
@@ -80,7 +80,7 @@ def command(
         write_text(write_groups, "\n".join(["task,row,group", *lines]) + "\n")
     settings = settings_of(resampling)
     samples, done = open_samples(
-        [opened], {**resampling, "suite_name": suite_name, "data": data}, quiet=as_json
+        opened, {**resampling, "suite_name": suite_name, "data": data}, quiet=as_json
     )  # fmt: skip
     with done as tick:
         scores = rescored(samples, {task: found.any for task, found in leaks.items()}, done=tick, **settings)
@@ -97,7 +97,7 @@ def command(
         for line in varied_lines(samples.varied(resampling["source"])):
             to.print(line)
         to.print()
-        print_leaks(counts, scores, {i.id: i.label for i in suite.tasks}, to, near=near, level=resampling["level"])
+        print_leaks(counts, scores, opened.meta.suite.labels, to, near=near, level=resampling["level"])
         for task_id, missing in absent.items():
             click.echo(f"not looked at: {task_id}: {missing.what}", err=True)
     return int(ExitCode.SOME_FAILED if absent else ExitCode.DONE)

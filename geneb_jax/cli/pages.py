@@ -16,8 +16,7 @@ from geneb_jax.errors import DataError, MissingDataError, UsageError
 
 if TYPE_CHECKING:
     from geneb_jax.report.web.content import Content
-    from geneb_jax.report.web.of_runs import Resampled
-    from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
 
 
 content_options = together(
@@ -47,7 +46,7 @@ def require_report_extra() -> None:
 
 
 def make_content(
-    runs: Sequence[Run],
+    runs: Runs | None,
     *,
     published: bool,
     sensitivity: Path | None,
@@ -63,18 +62,26 @@ def make_content(
         UsageError: nothing to show, a metric that the board does not have, or runs that must not stand together.
     """
     from geneb_jax.cli.boards import parse_sizes, run_entries
-    from geneb_jax.report.web.gather import beside_content, board_content, runs_content
+    from geneb_jax.cli.resampling import open_samples, settings_of
+    from geneb_jax.report.web.gather import beside_content, board_content, on_the_board, runs_content
+    from geneb_jax.stats.resampled import resample
 
-    if not runs and not published:
+    if runs is None and not published:
         raise UsageError("there is nothing to report", cure="name run directories, or add --published for the board")
     if published and resampling["metric"] != "mcc":
         raise UsageError("the published scores are MCC", cure="leave --metric or --published out")
     study, audited = read_document(sensitivity, "sensitivity"), read_document(audit, "geneb.audit")
-    if not runs:
+    if runs is None:
         return board_content(version, sensitivity=study)
     entries = run_entries(runs, parse_sizes(own_sizes), version)
+    shown = on_the_board(runs) if published else runs
+    resampled = None
+    if not no_intervals:
+        samples, done = open_samples(shown, resampling, quiet=False)
+        with done as tick:
+            resampled = resample(samples, compared=not published, done=tick, **settings_of(resampling))
     parts: dict[str, Any] = {
-        "resampled": None if no_intervals else _resample(runs, resampling, published=published),
+        "resampled": resampled,
         "params": {series: entry.size for series, entry in entries.items() if entry.size is not None},
         "audit": audited,
         "sensitivity": study,
@@ -96,28 +103,3 @@ def read_document(path: Path | None, kind: str) -> Mapping[str, Any] | None:
     if named != kind:
         raise DataError(f"this file is of the type {named!r}, not {kind!r}", where=str(path))
     return dict(found)
-
-
-def _resample(runs: Sequence[Run], resampling: Mapping[str, Any], *, published: bool) -> Resampled:
-    """Intervals of every score, and the comparison where there are several series."""
-    from geneb_jax.cli.resampling import open_samples, settings_of
-    from geneb_jax.published import known_tasks
-    from geneb_jax.report.web.of_runs import Resampled
-    from geneb_jax.stats.compare import compare
-    from geneb_jax.stats.samples import tasks_of
-    from geneb_jax.stats.uncertainty import score_intervals
-    from geneb_jax.stats.varied import varied_lines
-
-    tasks = tasks_of(runs)
-    shown = set(known_tasks(tasks)) if published else set(tasks)
-    settings = settings_of(resampling)
-    samples, done = open_samples(runs, resampling, quiet=False)
-    with done as tick:
-        scores = score_intervals((s for s in samples if s.task in shown), done=tick, **settings)
-    varied = samples.varied(resampling["source"])
-    comparison = None
-    if not published and len({score.series for score in scores}) > 1:
-        samples, done = open_samples(runs, resampling, quiet=False)
-        with done as tick:
-            comparison = compare(samples, done=tick, **settings)
-    return Resampled(scores, comparison, resampling["level"], resampling["resamples"], varied_lines(varied))

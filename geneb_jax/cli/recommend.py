@@ -75,7 +75,7 @@ def command(
     varied: list[Varied] = []
     if runs:
         opened, board, varied = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
-        families = {encoder.name: encoder.family for run in opened for encoder in run.meta.encoders}
+        families = {encoder.name: encoder.family for encoder in opened.meta.encoders}
     else:
         board = published_board(version, own_sizes, self_reported=True)
     scope = _scope(board, regime, category)

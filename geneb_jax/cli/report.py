@@ -39,7 +39,7 @@ def command(
     from geneb_jax.report.web.html import write_report
     from geneb_jax.report.web.rows import WRITERS
 
-    content = make_content(open_runs(runs), **wanted)
+    content = make_content(open_runs(runs) if runs else None, **wanted)
     with writing(out):
         written = [write_report(content, out)] if "html" in asked else []
         for one in asked:

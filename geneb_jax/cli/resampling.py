@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
 from geneb_jax.axes import NumpyInt
@@ -15,15 +16,18 @@ from geneb_jax.cli.sequences import RULES, groups_by_rule
 from geneb_jax.errors import DataError
 
 if TYPE_CHECKING:
-    from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.varied import Samples
 
 
-def open_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs in these directories."""
-    from geneb_jax.run import Run
+def open_runs(paths: Iterable[Path]) -> Runs:
+    """The runs in these directories as one; what must be said of that is said."""
+    from geneb_jax.run.runs import Runs
 
-    return [Run.open(path) for path in paths]
+    runs = Runs.of(paths)
+    for note in runs.notes:
+        click.echo(f"note: {note}", err=True)
+    return runs
 
 
 def settings_of(resampling: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -32,10 +36,10 @@ def settings_of(resampling: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def open_samples(
-    runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool
+    runs: Runs, resampling: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Samples, AbstractContextManager[Callable[[object], None] | None]]:
     """The runs' tasks, one at a time, and a progress bar that counts those that are done."""
-    from geneb_jax.stats.samples import task_samples, tasks_of
+    from geneb_jax.stats.samples import task_samples
     from geneb_jax.stats.varied import Samples
 
     regimes = split_list(resampling["regimes"]) if resampling.get("regimes") else None
@@ -44,7 +48,7 @@ def open_samples(
         groups = groups_by_rule(runs, str(resampling["groups"]), resampling.get("suite_name"), resampling.get("data"))
     elif resampling["groups"]:
         groups = read_groups(resampling["groups"])
-    return Samples(task_samples(runs, regimes=regimes, groups=groups)), _progress(len(tasks_of(runs)), quiet)
+    return Samples(task_samples(runs, regimes=regimes, groups=groups)), _progress(len(runs.categories), quiet)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from geneb_jax.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.sensitivity.analysis import Sensitivity
 
 APPENDIX_E: Final = {
@@ -90,16 +91,18 @@ def command(
     from geneb_jax.report.sensitivity import markdown, print_sensitivity
     from geneb_jax.report.tables import console
     from geneb_jax.run.directory import is_run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.sensitivity.document import DOCUMENT, document
     from geneb_jax.stats.sensitivity.timing import study_timing
 
     resampling = {name: options.pop(name) for name in ("source", "metric", "level", "resamples", "seed", "groups")}
     resampling |= {name: options[name] for name in ("suite_name", "data")}
-    runs = _open(sources) if any(map(is_run, sources)) else [_fit(sources, out, options, quiet=as_json)]
+    fits = () if any(map(is_run, sources)) else (_fit(sources, out, options, quiet=as_json),)
+    runs = Runs.of(fits) if fits else _open(sources)
     began = time.monotonic()
     found = _analyse(runs, resampling, top, quiet=as_json)
     timing = study_timing(runs, time.monotonic() - began)
-    content = document(found, runs=[run.path.resolve().name for run in runs], timing=timing)
+    content = document(found, runs=[run.path.resolve().name for run in runs.parts], timing=timing)
     if out is not None:
         write_text(out / DOCUMENT, json.dumps(content, indent=1, allow_nan=False) + "\n")
     if out_markdown is not None:
@@ -111,10 +114,10 @@ def command(
         for path in (out and out / DOCUMENT, out_markdown):
             if path is not None:
                 click.echo(f"Written: {path}")
-    return int(ExitCode.SOME_FAILED if any(run.has_faults for run in runs) else ExitCode.DONE)
+    return int(ExitCode.SOME_FAILED if runs.has_faults else ExitCode.DONE)
 
 
-def _open(sources: Sequence[Path]) -> list[Run]:
+def _open(sources: Sequence[Path]) -> Runs:
     from geneb_jax.cli.resampling import open_runs
     from geneb_jax.run.directory import is_run
 
@@ -164,14 +167,14 @@ def _study(*, shots: str, standardize: str, **options: Any) -> dict[str, Any]:
     return {**parts[0], "specs": [spec for part in parts for spec in part["specs"]]}
 
 
-def _analyse(runs: Sequence[Run], resampling: Mapping[str, Any], top: int, *, quiet: bool) -> Sensitivity:
+def _analyse(runs: Runs, resampling: Mapping[str, Any], top: int, *, quiet: bool) -> Sensitivity:
     from geneb_jax.cli.resampling import open_samples, settings_of
     from geneb_jax.stats.sensitivity.analysis import analyse
     from geneb_jax.stats.sensitivity.study import read_study
 
     study = read_study(runs, metric=resampling["metric"])
     settings = settings_of(resampling)
-    if not all(run.has_predictions for run in runs):
+    if not runs.has_predictions:
         return analyse(study, None, top=top, **settings)
     samples, bar = open_samples(runs, resampling, quiet=quiet)
     with bar as done:

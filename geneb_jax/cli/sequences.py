@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from geneb_jax.errors import RunError, UsageError
+from geneb_jax.errors import RunError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from geneb_jax.axes import NumpyInt
     from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.task import Suite, Task
 
 RULES: Final = ("duplicates", "near")
@@ -50,7 +51,38 @@ def load_task(run: Run, suite: Suite, task_id: str) -> Task:
     return task
 
 
-def groups_by_rule(runs: Sequence[Run], rule: str, suite_name: str | None, data: Path | None) -> dict[str, NumpyInt]:
+def behind(
+    runs: Runs, name: str | None, data: Path | None, patterns: Sequence[str] = ()
+) -> dict[str, tuple[Run, Suite]]:
+    """Of every task of the runs (and of these patterns) a run that holds it, and the suite that has its sequences.
+
+    Raises:
+        UsageError: a suite is not built in and was not named.
+        UnknownNameError: a pattern matches no task of any suite.
+    """
+    suites: dict[str, Suite] = {}
+    found: dict[str, tuple[Run, Suite]] = {}
+    unknown: UnknownNameError | None = None
+    chosen = False
+    for run in runs.parts:
+        own = run.meta.suite.name
+        if own not in suites:
+            suites[own] = suite_behind(run, name, data)
+        try:
+            ids = suites[own].select(patterns).ids
+            chosen = True
+        except UnknownNameError as error:
+            unknown = error
+            continue
+        for task in ids:
+            if task in run.meta.tasks:
+                found.setdefault(task, (run, suites[own]))
+    if unknown is not None and not chosen:
+        raise unknown
+    return found
+
+
+def groups_by_rule(runs: Runs, rule: str, suite_name: str | None, data: Path | None) -> dict[str, NumpyInt]:
     """The groups (m,) of the test rows of every task in the runs, by one of `RULES`.
 
     Raises:
@@ -58,9 +90,7 @@ def groups_by_rule(runs: Sequence[Run], rule: str, suite_name: str | None, data:
     """
     from geneb_jax.task.groups import duplicate_groups
 
-    holders: Mapping[str, Run] = {task_id: run for run in reversed(runs) for task_id in run.meta.tasks}
-    suites = {run.path: suite_behind(run, suite_name, data) for run in {r.path: r for r in holders.values()}.values()}
     return {
-        task_id: duplicate_groups(load_task(run, suites[run.path], task_id).test.sequences, near=rule == "near")
-        for task_id, run in holders.items()
+        task_id: duplicate_groups(load_task(run, suite, task_id).test.sequences, near=rule == "near")
+        for task_id, (run, suite) in behind(runs, suite_name, data).items()
     }

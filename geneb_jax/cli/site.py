@@ -30,7 +30,7 @@ def command(runs: tuple[Path, ...], out: Path, **wanted: Any) -> int:
     from geneb_jax.report.web.site import Site
 
     site = Site.open(out)
-    content = make_content(open_runs(list(run_folders(runs))), **wanted)
+    content = make_content(open_runs(run_folders(runs)) if runs else None, **wanted)
     with writing(out):
         found = site.build(content)
     click.echo(

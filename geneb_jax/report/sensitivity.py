@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from geneb_jax.report.analysis import Section, print_section
+from geneb_jax.report.board import METRIC_LINES
 from geneb_jax.report.layout import Column, number_range, once
 from geneb_jax.report.markdown import section_markdown
-from geneb_jax.report.tables import METRIC_LINES
 from geneb_jax.stats.sensitivity.agreement import ALL, Agreement, Comparison, Estimate, Flip
 from geneb_jax.stats.sensitivity.analysis import Sensitivity
 from geneb_jax.stats.sensitivity.settings import Axis, Setting, value_words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -11,57 +10,31 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from geneb_jax.report.board import (
+    DEFAULT_C,
+    METRIC_LINES,
+    Board,
+    control_lines,
+    failures,
+    marks_of,
+    partial_lines,
+)
 from geneb_jax.report.layout import Column, number_range, packed, share, value
-from geneb_jax.report.naming import chooses_penalty, encoder_name, penalty, series_name
+from geneb_jax.report.naming import chooses_penalty, penalty
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
 from geneb_jax.run.presets import defect_of, preset_of
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import (
-    FLOOR_FAMILY,
-    METRICS,
     Aggregate,
     Metric,
     Series,
     TaskScore,
-    aggregate,
-    task_scores,
 )
-from geneb_jax.status import Status
 
-METRIC_LINES: Final[Mapping[str, str]] = {
-    "mcc": "Scores are MCC (Matthews correlation): 1 is perfect, 0 as good as guessing, -1 always wrong.",
-    "accuracy": "Scores are accuracy: the share of test sequences given their true class.",
-    "macro_f1": "Scores are macro-F1: the mean over classes of the F1 score, 1 is perfect.",
-}
 WIDTH_WHEN_PIPED: Final = 100
 _FEW_TASKS = 24
-DEFAULT_C: Final = "§"
-"""The sign behind scores of probes whose C could not be chosen on held-out rows."""
-
-
-class Board:
-    """Everything that the tables and the JSON show, computed once from a run."""
-
-    def __init__(self, run: Run, metric: Metric = "mcc") -> None:
-        self.run = run
-        self.metric: Metric = metric
-        self.scores = task_scores(run.records, metric)
-        floors = [e.digest for e in run.meta.encoders if e.family == FLOOR_FAMILY]
-        self.aggregates = aggregate(self.scores, run.meta.suite.categories, floors=floors)
-        self.regimes = list(dict.fromkeys(a.regime for a in self.aggregates))
-        self.series = list(dict.fromkeys(a.series for a in self.aggregates))
-        self.statuses: Counter[Status] = Counter()
-        for one in self.aggregates:
-            self.statuses.update(one.statuses)
-
-    def name(self, series: Series) -> str:
-        """Name of a series: its encoder, and whatever else tells it from the others of this run."""
-        return series_name(series, self.series)
-
-    def encoder(self, series: Series) -> str:
-        """The encoder's name, with a part of its digest where two of this run share it."""
-        return encoder_name(series, self.series)
 
 
 def console() -> Console:
@@ -70,17 +43,20 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=WIDTH_WHEN_PIPED)
 
 
-def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc", tasks: bool | None = None) -> None:
+def print_report(
+    run: Runs | Run, to: Console | None = None, *, metric: Metric = "mcc", tasks: bool | None = None
+) -> None:
     """Print the leaderboards, the tasks (by default if they are few), the legend, and where the time went."""
     to = to or console()
-    board = Board(run, metric)
+    runs = Runs.of(run)
+    board = Board(runs, metric)
     to.print()
     to.print(Text(_headline(board), style="bold"))
     to.print(METRIC_LINES[metric])
     few = [r for r in board.regimes if r != "full"]
     if few:
         to.print("In the few-shot regimes a score is the mean over random draws, ± the standard deviation over draws.")
-    for line in (*control_lines(run), *partial_lines(board)):
+    for line in (*control_lines(runs), *partial_lines(board), *runs.notes):
         to.print(Text(line, style="yellow"))
     for regime in board.regimes:
         to.print()
@@ -104,26 +80,27 @@ def print_report(run: Run, to: Console | None = None, *, metric: Metric = "mcc",
         to.print()
         for line in legend:
             to.print(line, style="dim")
-    warned = {task: meta.warnings for task, meta in run.meta.tasks.items() if meta.warnings}
+    warned = {task: meta.warnings for task, meta in runs.meta.tasks.items() if meta.warnings}
     for task, warnings in warned.items():
         to.print(Text(f"warning: {task}: {'; '.join(warnings)}", style="yellow"))
     for line in failures(board):
         to.print(Text(line, style="red"))
     to.print()
-    to.print(Text(time_line(run), style="dim"))
+    to.print(Text(time_line(runs), style="dim"))
 
 
-def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
+def report_json(run: Runs | Run, metric: Metric = "mcc") -> dict[str, Any]:
     """The same content as plain values."""
-    board = Board(run, metric)
+    runs = Runs.of(run)
+    board = Board(runs, metric)
     return {
         "geneb_type": "report",
         "geneb_version": 1,
         "metric": metric,
-        "suite": {"name": run.meta.suite.name, "version": run.meta.suite.version},
-        "settings": run.meta.settings.model_dump(),
+        "suite": {"name": runs.meta.suite.name, "version": runs.meta.suite.version},
+        "settings": runs.meta.settings.model_dump(),
         "partial": partial_lines(board),
-        "control": control_sentence(run.meta.suite.name),
+        "control": control_sentence(runs.parts[0].meta.suite.name),
         "missing": {f"{board.name(s)}": list(m) for s, m in _missing(board).items() if m},
         "aggregates": [
             {
@@ -160,8 +137,8 @@ def report_json(run: Run, metric: Metric = "mcc") -> dict[str, Any]:
             }
             for s in board.scores
         ],
-        "phases": {name: phase.model_dump() for name, phase in _phases(run).items()},
-        "finished": run.meta.finished,
+        "phases": {name: phase.model_dump() for name, phase in _phases(runs).items()},
+        "finished": runs.meta.finished,
     }
 
 
@@ -174,64 +151,21 @@ def _choice_json(found: Aggregate | TaskScore) -> dict[str, Any]:
     }
 
 
-def control_lines(run: Run) -> list[str]:
-    """What must be said beside every score of a control."""
-    done = control_sentence(run.meta.suite.name)
-    return [f"Control: {done}. These are no scores of the encoders, but what real ones must exceed."] if done else []
-
-
-def partial_lines(board: Board) -> list[str]:
-    """What must be said beside every aggregate of a suite of which some tasks have no score."""
-    lines = []
-    for regime in board.regimes:
-        rows = [a for a in board.aggregates if a.regime == regime]
-        line = _partial_line(rows, board.run.meta.suite.name)
-        if line and line not in lines:
-            lines.append(line)
-    return lines
-
-
-def _partial_line(rows: Sequence[Aggregate], suite: str) -> str | None:
-    worst = min(rows, key=lambda a: a.num_tasks)
-    if not worst.partial:
-        return None
-    against = "the published board" if suite == "geneb" else "scores over the whole suite"
-    scope = f"{worst.num_tasks} of {worst.num_in_suite} tasks"
-    if len({a.missing for a in rows}) > 1:
-        scope = f"encoders have scores on different tasks, the fewest on {scope}"
-    have = len(worst.categories)
-    return (
-        f"Partial: {scope}; macro over {have} of {worst.num_categories_in_suite} categories: "
-        f"not comparable with {against}."
-    )
-
-
-def failures(board: Board, limit: int = 8) -> list[str]:
-    """One line per (encoder, task) without any score, with what went wrong."""
-    lines = dict.fromkeys(
-        f"✗ {board.name(s.series)}, {s.task}: {s.message or max(s.statuses).sentence}"
-        for s in board.scores
-        if s.mean is None
-    )
-    shown = list(lines)[:limit]
-    return shown + ([f"✗ … and {len(lines) - limit} more, see records.parquet"] if len(lines) > limit else [])
-
-
-def time_line(run: Run) -> str:
+def time_line(runs: Runs) -> str:
     """Where the time of the last command went, and the memory it needed."""
-    phases = _phases(run)
+    phases = _phases(runs)
     parts = [f"{name} {phase.seconds:.1f} s" for name, phase in phases.items()]
     peaks = [p.peak_memory for p in phases.values() if p.peak_memory]
     memory = f"; peak memory {max(peaks) / 1e9:.1f} GB" if peaks else ""
     return f"Time: {', '.join(parts) or 'nothing was left to do'}{memory}."
 
 
-def _phases(run: Run) -> Mapping[str, Phase]:
-    return run.meta.sessions[-1].phases if run.meta.sessions else {}
+def _phases(runs: Runs) -> Mapping[str, Phase]:
+    return runs.meta.sessions[-1].phases if runs.meta.sessions else {}
 
 
 def _headline(board: Board) -> str:
-    meta = board.run.meta
+    meta = board.runs.meta
     count = len({s.encoder_digest for s in board.series})
     done = max((a.num_tasks for a in board.aggregates), default=0)
     probes = ", ".join(dict.fromkeys(s.probe for s in board.series))
@@ -255,7 +189,7 @@ def _regime_line(name: str) -> str:
 def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     """The leaderboard of one regime; categories that find no room go on in tables below it."""
     rows = [a for a in board.aggregates if a.regime == regime]
-    categories = dict.fromkeys(board.run.meta.suite.categories.values())
+    categories = dict.fromkeys(board.runs.meta.suite.categories.values())
     present = [c for c in categories if any(c in a.categories for a in rows)]
     # over a single category all means are the same number
     single = len(present) < 2
@@ -301,7 +235,7 @@ def _choices(board: Board, width: int) -> Iterator[Table]:
 
 def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Table]:
     found: dict[tuple[Series, str, str], TaskScore] = {(s.series, s.regime, s.task): s for s in board.scores}
-    labels = board.run.meta.suite.labels
+    labels = board.runs.meta.suite.labels
     rows = [(task, regime) for task in tasks for regime in board.regimes]
     first = board.regimes[0]
     left = [
@@ -319,7 +253,7 @@ def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Tab
 
 def _legend(board: Board) -> Iterator[str]:
     rows = board.aggregates
-    if len(set(board.run.meta.suite.categories.values())) > 1:
+    if len(set(board.runs.meta.suite.categories.values())) > 1:
         yield "macro: mean over the categories; micro: mean over the tasks."
     if any(a.gain for a in rows):
         yield "vs k-mer: gain over the best k-mer counts of this run, which need no training at all."
@@ -332,13 +266,13 @@ def _legend(board: Board) -> Iterator[str]:
             count = board.statuses[status]
             yield f"{status.mark} {status.label}, {count} fit{'s' * (count != 1)}: {status.sentence}"
     listed = {s.encoder_digest for s in board.series}
-    for encoder in board.run.meta.encoders:
+    for encoder in board.runs.meta.encoders:
         defect = defect_of(encoder.settings)
         if defect and encoder.digest in listed:
             yield f"{encoder.name}: reference preset with a known defect: {defect}"
     default = sum(a.num_default for a in rows)
     if default:
-        used = dict.fromkeys(p["C_without_held_out"] for p in board.run.meta.settings.probes if p.get("C") == "auto")
+        used = dict.fromkeys(p["C_without_held_out"] for p in board.runs.meta.settings.probes if p.get("C") == "auto")
         yield (
             f"{DEFAULT_C} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
             f"no C was chosen, C = {', '.join(f'{C:g}' for C in used)} was used."
@@ -351,23 +285,3 @@ def _missing(board: Board) -> dict[Series, tuple[str, ...]]:
 
 def _gain(a: Aggregate) -> str:
     return "–" if a.gain is None else "0" if a.gain == 0 else f"{a.gain:+.3f}"
-
-
-def marks_of(found: Aggregate | TaskScore) -> str:
-    """The signs of every status that occurs, and of a C that could not be chosen."""
-    marks = "".join(dict.fromkeys(s.mark for s in sorted(found.statuses) if s.mark))
-    return marks + DEFAULT_C * bool(found.num_default)
-
-
-__all__ = [
-    "DEFAULT_C",
-    "METRICS",
-    "Board",
-    "console",
-    "failures",
-    "marks_of",
-    "partial_lines",
-    "print_report",
-    "report_json",
-    "time_line",
-]

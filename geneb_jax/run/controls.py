@@ -2,19 +2,15 @@
 
 Which control a run is of stands in its suite's name, in its tasks' ids and in the column ``control`` of its records
 (`geneb_jax.task.control`). A run directory holds one suite, so it is of one control or of none; the rule is held where
-several runs are looked at together (`stats.samples`) and when records become scores (`stats.aggregate`).
+several runs are looked at together (`run.runs`) and when records become scores (`stats.aggregate`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from geneb_jax.errors import UsageError
 from geneb_jax.task.control import split_name
-
-if TYPE_CHECKING:
-    from geneb_jax.run.directory import Run
 
 NEVER = "scores of a control and other scores are never put into one table"
 
@@ -29,11 +25,6 @@ def control_sentence(suite: str) -> str | None:
     """What was done to the data of a control, by its suite's name, in words; None for a real one."""
     control = split_name(suite)[1]
     return None if control is None else control.sentence
-
-
-def require_runs_of_one_control(runs: Iterable[Run]) -> None:
-    """Raise UsageError where runs that are to be looked at together are not all real, nor all of one control."""
-    require_one_control((run.path.name, control_of(run.meta.suite.name)) for run in runs)
 
 
 def require_one_control(sources: Iterable[tuple[str, str | None]]) -> None:

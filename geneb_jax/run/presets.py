@@ -3,19 +3,16 @@
 A registry model's manifest says its preset under ``settings["preset"]``, and with ``reference`` under ``defect`` what
 is known to be wrong with it. Encoders without a preset, such as k-mer counts or a user's own class, go with either.
 The rule is held where encoders come together: before embedding (`run.whole`), when stores are probed (`run.probing`),
-when a run directory is continued (`run.directory`), when several runs are looked at together (`stats.samples`), and
+when a run directory is continued (`run.directory`), when several runs are looked at together (`run.runs`), and
 when records become scores (`stats.aggregate`), whoever gathered them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geneb_jax.errors import UsageError
-
-if TYPE_CHECKING:
-    from geneb_jax.run.directory import Run
 
 NEVER = "the presets `reference` and `normalized` are never put into one table"
 
@@ -45,12 +42,6 @@ def by_preset(encoders: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, li
 def presets_text(found: Mapping[str, Iterable[str]]) -> str:
     """Which encoders follow which preset, in words."""
     return "; ".join(f"{preset}: {', '.join(dict.fromkeys(names))}" for preset, names in found.items())
-
-
-def require_runs_of_one_preset(runs: Iterable[Run]) -> None:
-    """Raise UsageError where runs that are to be looked at together hold models of both presets."""
-    encoders = [(encoder.name, encoder.settings) for run in runs for encoder in run.meta.encoders]
-    require_one_preset(encoders, cure="look at the runs of each preset on their own")
 
 
 def require_one_preset(encoders: Iterable[tuple[str, Mapping[str, Any]]], *, cure: str) -> None:

@@ -8,12 +8,12 @@ the gains alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from geneb_jax.run import Run
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import FLOOR_FAMILY, Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank
 from geneb_jax.stats.intervals import benjamini_hochberg, holm
@@ -40,9 +40,9 @@ class Gain:
     p_bh: float
 
 
-def floor_digests(runs: Iterable[Run]) -> set[str]:
+def floor_digests(runs: Runs) -> set[str]:
     """Digests of the k-mer encoders of these runs."""
-    return {encoder.digest for run in runs for encoder in run.meta.encoders if encoder.family == FLOOR_FAMILY}
+    return {encoder.digest for encoder in runs.meta.encoders if encoder.family == FLOOR_FAMILY}
 
 
 def gains_over_floor(found: Comparison, floors: Collection[str]) -> list[Gain]:

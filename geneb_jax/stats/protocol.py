@@ -7,24 +7,25 @@ from typing import Final
 
 from geneb_jax.probes.regime import GENEB_SEEDS
 from geneb_jax.published import categories, tasks
-from geneb_jax.run import Run
 from geneb_jax.run.meta import Settings
 from geneb_jax.run.presets import by_preset
+from geneb_jax.run.runs import Runs
 
 SUITE: Final = "geneb"
 
 
-def protocol_differences(runs: Sequence[Run], shared: Collection[str]) -> list[str]:
+def protocol_differences(runs: Runs, shared: Collection[str]) -> list[str]:
     """What to know before scores of these runs on the tasks `shared` are held against published ones."""
     return [
         *_data(runs, shared),
         *_encoders(runs),
-        *_fits([run.meta.settings for run in runs]),
+        *_fits([run.meta.settings for run in runs.parts]),
+        *_draws(runs),
         "The board publishes points without intervals: what is uncertain about them is in no interval here.",
     ]
 
 
-def _data(runs: Sequence[Run], shared: Collection[str]) -> Iterator[str]:
+def _data(runs: Runs, shared: Collection[str]) -> Iterator[str]:
     board = {task.id: task.category for task in tasks()}
     if len(shared) < len(board):
         kinds = {board[task] for task in shared}
@@ -32,13 +33,12 @@ def _data(runs: Sequence[Run], shared: Collection[str]) -> Iterator[str]:
             f"Partial suite: {len(shared)} of the board's {len(board)} tasks, in {len(kinds)} of its "
             f"{len(categories())} categories; the means on both sides are over these."
         )
-    for name in sorted({run.meta.suite.name for run in runs} - {SUITE}):
+    for name in sorted({run.meta.suite.name for run in runs.parts} - {SUITE}):
         yield f"The tasks are those of the suite {name!r}: they are taken for the board's by their ids, unchecked."
 
 
-def _encoders(runs: Sequence[Run]) -> Iterator[str]:
-    encoders = {encoder.digest: encoder for run in runs for encoder in run.meta.encoders}.values()
-    found = by_preset((encoder.name, encoder.settings) for encoder in encoders)
+def _encoders(runs: Runs) -> Iterator[str]:
+    found = by_preset((encoder.name, encoder.settings) for encoder in runs.meta.encoders)
     for preset, names in found.items():
         if preset == "reference":
             yield f"Preset reference, which does what the official extractors do, defects included: {_listed(names)}."
@@ -47,7 +47,9 @@ def _encoders(runs: Sequence[Run]) -> Iterator[str]:
                 f"Preset {preset}, which is not what the official extractors do: {_listed(names)}. "
                 "`--preset reference` gives their vectors."
             )
-    others = [encoder.name for encoder in encoders if not any(encoder.name in names for names in found.values())]
+    others = [
+        encoder.name for encoder in runs.meta.encoders if not any(encoder.name in names for names in found.values())
+    ]
     if others:
         yield f"No model of the board, or not by its registry entry: {_listed(others)}."
 
@@ -70,7 +72,16 @@ def _fits(settings: Sequence[Settings]) -> Iterator[str]:
                 "stop before it. `--engine sklearn` runs those."
             )
     yield from probe_differences(probe for one in settings for probe in one.probes)
-    for draws in sorted({tuple(one.seeds) for one in settings if set(one.regimes) != {"full"}} - {GENEB_SEEDS}):
+
+
+def _draws(runs: Runs) -> Iterator[str]:
+    """Of every series what it was drawn with, in whichever runs those draws lie."""
+    columns = runs.records.select(["encoder_digest", "probe_digest", "regime", "seed"]).to_pydict()
+    held: dict[tuple[str, str, str], set[int]] = {}
+    for *series, seed in zip(*columns.values(), strict=True):
+        if series[2] != "full":
+            held.setdefault((series[0], series[1], series[2]), set()).add(seed)
+    for draws in sorted({tuple(sorted(seeds)) for seeds in held.values()} - {GENEB_SEEDS}):
         yield f"Few-shot scores are means over {len(draws)} draws; the board's over the five seeds of GENEB."
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from geneb_jax.axes import NumpyBool, NumpyInt
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run
-from geneb_jax.run.controls import require_runs_of_one_control
-from geneb_jax.run.predictions import PREDICTIONS, read_pair
-from geneb_jax.run.presets import require_runs_of_one_preset
+from geneb_jax.run.runs import Runs, TaskPredictions, draw_order
 from geneb_jax.stats.aggregate import Series
 
 
@@ -87,56 +86,54 @@ class TaskSample:
         return len(self.truth) if self.groups is None else int(self.groups.max()) + 1
 
 
-def tasks_of(runs: Sequence[Run]) -> dict[str, str]:
-    """Every task with a record, and its category, in the order of the runs' suites."""
-    held = {task for run in runs for task in run.records["task"].to_pylist()}
-    found: dict[str, str] = {}
-    for run in runs:
-        found.update((t, c) for t, c in run.meta.suite.categories.items() if t in held and t not in found)
-        names, categories = run.records["task"].to_pylist(), run.records["category"].to_pylist()
-        found.update((t, c) for t, c in zip(names, categories, strict=True) if t not in found)
-    return found
-
-
 def task_samples(
-    runs: Sequence[Run],
+    runs: Runs | Iterable[Run],
     *,
-    regimes: Sequence[str] | None = None,
+    regimes: Collection[str] | None = None,
     groups: Mapping[str, NumpyInt] | None = None,
 ) -> Iterator[TaskSample]:
-    """The samples of all tasks, one at a time; a series that several runs hold is taken from the first.
+    """The samples of all tasks, one at a time, from the union of the runs.
 
     `groups` gives the group (m,) of every test row of some tasks, as any integers.
 
     Raises:
-        UsageError: no runs, or none with scores in these regimes.
-        RunError: runs hold other test rows under one task's name, predictions are missing, or `groups` do not fit.
+        UsageError: no scores in these regimes.
+        RunError: predictions are missing, or `groups` do not fit.
     """
-    if not runs:
-        raise UsageError("there is no run to look at", cure="name at least one run directory")
-    require_runs_of_one_preset(runs)
-    require_runs_of_one_control(runs)
-    tables = [_rows_by_task(run, regimes) for run in runs]
-    if not any(tables):
+    whole = Runs.of(runs)
+    by_task = _rows_by_task(whole, regimes)
+    if not by_task:
         asked = "" if regimes is None else f" in the regimes {', '.join(regimes)}"
         raise UsageError(f"the runs hold no score{asked}", cure="look at them with `geneb report` or run them again")
-    for task, category in tasks_of(runs).items():
-        parts = [(run, table[task]) for run, table in zip(runs, tables, strict=True) if task in table]
-        if parts:
-            yield _sample(task, category, parts, (groups or {}).get(task))
+    seeded = _seeded(by_task)
+    for task, category in whole.categories.items():
+        if task in by_task:
+            yield _sample(task, category, by_task[task], whole.predictions(task), seeded, (groups or {}).get(task))
 
 
-def _rows_by_task(run: Run, regimes: Sequence[str] | None) -> dict[str, list[dict[str, object]]]:
+def _seeded(by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> set[Series]:
+    """The series whose fits of all training rows depend on the seed, as a network's do."""
+    found = set()
+    for rows in by_task.values():
+        scores: dict[Series, set[tuple[float, ...]]] = {}
+        for row in rows:
+            if row["regime"] == "full":
+                scores.setdefault(_series(row), set()).add((row["mcc"], row["accuracy"], row["macro_f1"]))
+        found |= {series for series, distinct in scores.items() if len(distinct) > 1}
+    return found
+
+
+def _rows_by_task(runs: Runs, regimes: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
     names = ["record_id", "encoder", "encoder_digest", "probe", "probe_digest", "C", "c_selection", "engine", "dtype",
-             "regime", "task", "seed", "mcc"]  # fmt: skip
-    found: dict[str, list[dict[str, object]]] = {}
-    for row in run.records.select(names).to_pylist():
+             "regime", "task", "seed", "draw", "mcc", "accuracy", "macro_f1"]  # fmt: skip
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in runs.records.select(names).to_pylist():
         if row["mcc"] is not None and (regimes is None or row["regime"] in regimes):
             found.setdefault(row["task"], []).append(row)
     return found
 
 
-def _series(row: Mapping[str, object]) -> Series:
+def _series(row: Mapping[str, Any]) -> Series:
     free = row["c_selection"] not in (None, "fixed")
     text = {name: str(row[name]) for name in ("encoder", "encoder_digest", "probe", "probe_digest", "engine", "dtype")}
     C = row["C"]
@@ -144,66 +141,32 @@ def _series(row: Mapping[str, object]) -> Series:
 
 
 def _sample(
-    task: str, category: str, parts: Sequence[tuple[Run, list[dict[str, object]]]], groups: NumpyInt | None
+    task: str,
+    category: str,
+    rows: Iterable[dict[str, Any]],
+    found: TaskPredictions,
+    seeded: Collection[Series],
+    groups: NumpyInt | None,
 ) -> TaskSample:
-    first = parts[0][0].meta.tasks.get(task)
-    truth: NumpyInt | None = None
+    members: dict[tuple[Series, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        members.setdefault((_series(row), row["regime"]), []).append(row)
     predicted: list[NumpyInt] = []
-    members: dict[tuple[Series, str], dict[object, int]] = {}
-    labels: NumpyInt | None = None
-    for run, rows in parts:
-        meta = run.meta.tasks.get(task)
-        if meta is not None and first is not None and meta.test_digest != first.test_digest:
-            raise RunError(
-                "these runs scored different test rows under one task's name",
-                where=f"task {task}: {parts[0][0].path.name} and {run.path.name}",
-                cure="compare runs that were made from the same data",
-            )
-        known = set(members)
-        by_encoder: dict[str, list[dict[str, object]]] = {}
-        for row in rows:
-            by_encoder.setdefault(str(row["encoder_digest"]), []).append(row)
-        for digest, own in by_encoder.items():
-            encoder = run.meta.encoder(digest)
-            pair = read_pair(run.path / PREDICTIONS, encoder.element if encoder else digest[:12], task)
-            if truth is None or labels is None:
-                truth, labels = pair.true, pair.labels
-            elif not (np.array_equal(labels, pair.labels) and np.array_equal(truth, pair.true)):
-                raise RunError(
-                    "the true classes of two runs differ", where=f"task {task}", cure="compare runs of the same data"
-                )
-            line = {record_id: i for i, record_id in enumerate(pair.record_ids)}
-            for row in own:
-                name = (_series(row), str(row["regime"]))
-                if name in known:
-                    continue
-                if row["record_id"] not in line:
-                    raise RunError(
-                        "the predictions of a record are missing",
-                        where=f"{run.path.name}, task {task}, record {row['record_id']}",
-                        cure="run the probe again in a new directory",
-                    )
-                draws = members.setdefault(name, {})
-                # full-data fits of all seeds are one fit
-                draws.setdefault(None if row["regime"] == "full" else row["seed"], len(predicted))
-                predicted.append(pair.predicted[line[str(row["record_id"])]])
-    assert truth is not None
-    assert labels is not None
-    used = sorted({place for draws in members.values() for place in draws.values()})
-    place = {old: new for new, old in enumerate(used)}
-    units = tuple(
-        Unit(
-            series,
-            regime,
-            tuple(place[i] for i in draws.values()),
-            tuple(int(str(seed)) if seed is not None else 0 for seed in draws),
-        )
-        for (series, regime), draws in members.items()
-    )
-    chosen = np.stack([predicted[i] for i in used])
+    units = []
+    for (series, regime), own in members.items():
+        own.sort(key=lambda row: draw_order(row["seed"], row["draw"]))
+        lines = [found.predicted[row["record_id"]] for row in own]
+        seeds = [int(row["seed"]) for row in own]
+        if regime == "full" and series not in seeded:
+            lines, seeds = lines[:1], [0]  # nothing was drawn, so that all seeds are one fit
+        units.append(
+            Unit(series, regime, tuple(range(len(predicted), len(predicted) + len(lines))), tuple(seeds))
+        )  # fmt: skip
+        predicted += lines
     return TaskSample(
-        task, category, len(labels), truth.astype(np.int64), chosen, units, _numbered(task, groups, len(truth))
-    )
+        task, category, len(found.labels), found.true.astype(np.int64), np.stack(predicted), tuple(units),
+        _numbered(task, groups, len(found.true)),
+    )  # fmt: skip
 
 
 def _numbered(task: str, groups: NumpyInt | None, m: int) -> NumpyInt | None:

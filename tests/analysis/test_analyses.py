@@ -12,6 +12,7 @@ from geneb_jax.cli.boards import run_entries
 from geneb_jax.errors import DataError, UsageError
 from geneb_jax.published import SIZE_VERSIONS, leaderboard, matched_pairs, models, task_mcc
 from geneb_jax.run import Run
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.analysis import ScoreBoard
 from geneb_jax.stats.analysis.few_shot import few_shot_drop, reranks
 from geneb_jax.stats.analysis.graph import comparison_graph, read_edges
@@ -35,7 +36,7 @@ RESAMPLES = 400
 @pytest.fixture(scope="module")
 def ours(board_run: Run) -> ScoreBoard:
     sizes = {"strong": 1_000_000, "middling": 100_000_000, "weak": 50_000_000_000}
-    entries = run_entries([board_run], sizes, "board")
+    entries = run_entries(Runs.of(board_run), sizes, "board")
     return ScoreBoard.of_runs(task_samples([board_run]), entries, resamples=RESAMPLES)
 
 

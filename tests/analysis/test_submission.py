@@ -21,6 +21,7 @@ from geneb_jax.report.submission.build import build_submission, entry_of
 from geneb_jax.report.submission.card import model_card, open_fields
 from geneb_jax.report.submission.schema import problems
 from geneb_jax.run import Run
+from geneb_jax.run.runs import Runs
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_a_complete_run_becomes_a_submission_with_a_card(geneb, whole_run: Run, 
 
 @pytest.fixture
 def accepted(whole_run: Run) -> dict[str, Any]:
-    return build_submission(entry_of(whole_run), model_id="mine", params=0, provenance="self-reported")
+    return build_submission(entry_of(Runs.of(whole_run)), model_id="mine", params=0, provenance="self-reported")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_every_rule_of_the_board_is_checked(accepted: dict[str, Any], place: tup
 
 
 def test_the_card_of_a_published_model_knows_it(whole_run: Run):
-    entry = entry_of(whole_run)
+    entry = entry_of(Runs.of(whole_run))
     settings = {"canonical": False, "pooling": "cls", "defect": "the wrong row"}
     encoder = entry.encoder.model_copy(update={"name": "GROVER, reference", "settings": settings})
     entry = replace(entry, encoder=encoder)
@@ -140,7 +141,7 @@ def test_a_partial_run_is_refused_and_nothing_is_written(geneb, board_run: Run, 
     assert "Splice Sites: 5 of 7 tasks without a score in full, 10shot, 1shot (NT-rev splice sites donors, …)" in shown
     assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match="3 encoders"):
-        entry_of(board_run)
+        entry_of(Runs.of(board_run))
 
 
 def test_another_probe_or_fewer_draws_than_the_boards_are_refused(whole_run: Run):
@@ -150,7 +151,7 @@ def test_another_probe_or_fewer_draws_than_the_boards_are_refused(whole_run: Run
     kept = pc.invert(pc.and_(pc.equal(records["regime"], "10shot"), pc.equal(records["seed"], 997)))
     other = Run(whole_run.path, whole_run.meta.model_copy(update={"settings": settings}), records.filter(kept))
     with pytest.raises(RunError) as caught:
-        build_submission(entry_of(other), params=0)
+        build_submission(entry_of(Runs.of(other)), params=0)
     assert "C = 10.0; the board's has C = 1.0" in str(caught.value)
     assert "10shot: 100 tasks without one of GENEB's five draws" in str(caught.value)
     assert "without a score in 10shot" in str(caught.value)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from geneb_jax.cli.run import command
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run
-from geneb_jax.run.controls import require_runs_of_one_control
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import task_scores
 from tests.run.helpers import write_csv
 
@@ -58,7 +58,7 @@ def test_a_control_is_written_into_every_record_and_name(runs: dict[str, Run]) -
 
 def test_a_control_and_real_scores_share_no_directory_and_no_table(runs: dict[str, Run]) -> None:
     with pytest.raises(UsageError, match="never put into one table"):
-        require_runs_of_one_control(runs.values())
+        Runs.of(runs.values())
     with pytest.raises(UsageError, match="never put into one table"):
         task_scores(pa.concat_tables([runs["real"].records, runs["mono"].records]))
     place = runs["real"].path.parent

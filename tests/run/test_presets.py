@@ -12,7 +12,7 @@ from geneb_jax.cli.encoders import command as encoders_command
 from geneb_jax.cli.probe import command as probe_command
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run, probe
-from geneb_jax.run.presets import require_runs_of_one_preset
+from geneb_jax.run.runs import Runs
 from geneb_jax.run.whole import embed_and_probe
 from geneb_jax.stats.aggregate import task_scores
 from geneb_jax.task import load_suite
@@ -119,8 +119,8 @@ def test_records_of_both_presets_never_become_one_table(place):
 def test_runs_of_both_presets_are_never_looked_at_together(place):
     runs = [Run.open(place / "reference"), Run.open(place / "normalized")]
     with pytest.raises(UsageError, match="never put into one table"):
-        require_runs_of_one_preset(runs)
-    require_runs_of_one_preset([runs[0], runs[0]])
+        Runs.of(runs)
+    Runs.of([runs[0], runs[0]])
 
 
 def test_the_card_names_the_defect_that_the_records_name():

@@ -12,8 +12,8 @@ from geneb_jax.errors import RunError, UsageError, unknown_name
 from geneb_jax.probes.regime import GENEB_SEEDS
 from geneb_jax.published import REGIMES, board_model, tasks
 from geneb_jax.report.submission.schema import HARNESS, SCHEMA_VERSION, file_stem, missing_scores, problems
-from geneb_jax.run import Run
 from geneb_jax.run.meta import EncoderMeta
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import METRICS, Metric, Series, TaskScore, task_scores
 from geneb_jax.stats.protocol import probe_differences
 
@@ -24,19 +24,19 @@ Results = dict[str, dict[str, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Entry:
-    """One encoder of a run under one probe, with its results {regime: {task: {MCC, Acc, F1}}}.
+    """One encoder of runs under one probe, with its results {regime: {task: {MCC, Acc, F1}}}.
 
     `short_of_draws` counts, by regime, the tasks that have scores, but not one of each of GENEB's five draws.
     """
 
-    run: Run
+    runs: Runs
     series: Series
     encoder: EncoderMeta
     results: Results
     short_of_draws: Mapping[str, int]
 
 
-def entry_of(run: Run, name: str | None = None) -> Entry:
+def entry_of(runs: Runs, name: str | None = None) -> Entry:
     """The encoder called `name`, or the only one; few-shot scores are means over GENEB's five draws, where all exist.
 
     Raises:
@@ -44,9 +44,9 @@ def entry_of(run: Run, name: str | None = None) -> Entry:
         UnknownNameError: the run has no such encoder.
         RunError: the scores are of a control, not of real data.
     """
-    if any(run.records["control"].to_pylist()):
+    if any(runs.records["control"].to_pylist()):
         raise RunError("these scores are of a control, not of real data", cure="export a run of the real tasks")
-    scores = {metric: task_scores(run.records, metric) for metric in METRICS}
+    scores = {metric: task_scores(runs.records, metric) for metric in METRICS}
     series = _only(list(dict.fromkeys(one.series for one in scores["mcc"])), name)
     results: Results = {}
     short: Counter[str] = Counter()
@@ -59,8 +59,10 @@ def entry_of(run: Run, name: str | None = None) -> Entry:
                 results.setdefault(one.regime, {}).setdefault(one.task, {})[key] = value
             elif metric == "mcc" and one.num_scores:
                 short[one.regime] += 1
-    encoder = run.meta.encoder(series.encoder_digest)
-    return Entry(run, series, encoder or EncoderMeta(name=series.encoder, digest=series.encoder_digest), results, short)
+    encoder = runs.meta.encoder(series.encoder_digest)
+    return Entry(
+        runs, series, encoder or EncoderMeta(name=series.encoder, digest=series.encoder_digest), results, short
+    )
 
 
 def _only(every: Sequence[Series], name: str | None) -> Series:
@@ -109,8 +111,8 @@ def build_submission(entry: Entry, *, model_id: str | None = None, **given: Any)
     if lacking:
         raise RunError(
             f"this is no complete submission of {entry.encoder.name}: GENEB takes 100 tasks in 3 regimes",
-            where="\n    ".join([entry.run.path.name, *lacking]),
-            cure=f"`geneb run ENCODER --suite geneb --out {entry.run.path.name}` adds scores to the run; "
+            where="\n    ".join([entry.runs.name, *lacking]),
+            cure=f"`geneb run ENCODER --suite geneb --out {entry.runs.parts[0].path.name}` adds scores to the run; "
             "nothing was written",
         )
     stock = entry.series.engine == "sklearn"
@@ -129,7 +131,7 @@ def build_submission(entry: Entry, *, model_id: str | None = None, **given: Any)
 
 def _lacking(entry: Entry, meta: Mapping[str, Any]) -> list[str]:
     """Why there can be no submission, a line each."""
-    probes = entry.run.meta.settings.probes
+    probes = entry.runs.meta.settings.probes
     found = [
         *missing_scores({regime: tuple(own) for regime, own in entry.results.items()}),
         *(

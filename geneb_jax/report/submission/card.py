@@ -63,12 +63,12 @@ def _longer(published: PublishedModel | None) -> str:
 
 
 def _versions(entry: Entry) -> dict[str, str]:
-    sessions = entry.run.meta.sessions
+    sessions = entry.runs.meta.sessions
     return {**(sessions[-1].versions if sessions else {}), **entry.encoder.libraries}
 
 
 def _scores(entry: Entry) -> str:
     return (
         f"computed by geneb_jax {__version__}, engine {entry.series.engine} in {entry.series.dtype}, on "
-        f"{entry.run.meta.suite.source}, by the protocol of {SOURCE.repository}; encoder {entry.encoder.digest[:16]}"
+        f"{entry.runs.meta.suite.source}, by the protocol of {SOURCE.repository}; encoder {entry.encoder.digest[:16]}"
     )

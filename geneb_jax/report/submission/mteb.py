@@ -27,7 +27,7 @@ def task_results(entry: Entry) -> Iterator[dict[str, Any]]:
     held = dict.fromkeys(task for own in entry.results.values() for task in own)
     for task in held:
         yield {
-            "dataset_revision": entry.run.meta.suite.version or "not stated",
+            "dataset_revision": entry.runs.meta.suite.version or "not stated",
             "task_name": task,
             "mteb_version": LAYOUT_VERSION,
             "scores": {"test": [_scores(own[task], regime) for regime, own in entry.results.items() if task in own]},

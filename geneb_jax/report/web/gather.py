@@ -10,16 +10,17 @@ import numpy as np
 
 from geneb_jax import published
 from geneb_jax.published import SizeVersion
-from geneb_jax.report.tables import METRIC_LINES, Board, control_lines, failures, partial_lines
+from geneb_jax.report.board import METRIC_LINES, Board, control_lines, failures, partial_lines
 from geneb_jax.report.web import words
 from geneb_jax.report.web.content import MACRO, Cell, Content, Entrant, Place, TaskEntry
 from geneb_jax.report.web.of_board import board_cells, board_entrants, board_tasks, with_ranks
-from geneb_jax.report.web.of_runs import Resampled, merged, run_cells, run_entrants, run_tasks
+from geneb_jax.report.web.of_runs import run_cells, run_entrants, run_tasks
 from geneb_jax.report.web.provenance import audit_tables, board_provenance, recorded_tables, run_provenance
-from geneb_jax.run.directory import Run
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import Metric, Series
 from geneb_jax.stats.analysis.pareto import on_frontier
 from geneb_jax.stats.placing import no_common_task
+from geneb_jax.stats.resampled import Resampled
 
 METRIC_NAMES: Final[Mapping[Metric, str]] = {"mcc": "MCC", "accuracy": "accuracy", "macro_f1": "macro-F1"}
 
@@ -46,7 +47,7 @@ def board_content(size_version: SizeVersion = "board", sensitivity: Mapping[str,
 
 
 def runs_content(
-    runs: Sequence[Run],
+    runs: Runs,
     *,
     metric: Metric = "mcc",
     resampled: Resampled | None = None,
@@ -54,35 +55,30 @@ def runs_content(
     audit: Mapping[str, Any] | None = None,
     sensitivity: Mapping[str, Any] | None = None,
 ) -> Content:
-    """One or several runs; what several hold is taken from the first.
-
-    Raises:
-        UsageError: runs of both presets, or of a control and of something else.
-    """
-    whole = merged(runs)
-    board = Board(whole, metric)
+    """One or several runs."""
+    board = Board(runs, metric)
     cells = _ranked(run_cells(board, resampled))
-    suite = whole.meta.suite
+    suite = runs.meta.suite
     return _content(
-        f"GENEB probes: {', '.join(dict.fromkeys(run.meta.suite.name for run in runs))}",
+        f"GENEB probes: {suite.name}",
         f"{len(board.series)} encoders or probes on {len({s.task for s in board.scores})} of "
         f"{len(suite.categories)} tasks",
         metric,
         run_entrants(board, params or {}),
-        run_tasks(whole),
+        run_tasks(runs),
         cells,
         method=words.method_lines(resampled),
         level=resampled.level if resampled else 0.95,
-        warnings=(*control_lines(whole), *partial_lines(board), *failures(board), *_left_out(resampled)),
-        legend=words.legend(whole, cells),
-        audit=(*recorded_tables(whole, resampled), *audit_tables(audit or {}, suite.labels)),
+        warnings=(*control_lines(runs), *runs.notes, *partial_lines(board), *failures(board), *_left_out(resampled)),
+        legend=words.legend(runs, cells),
+        audit=(*recorded_tables(runs, resampled), *audit_tables(audit or {}, suite.labels)),
         provenance=run_provenance(runs),
         sensitivity=sensitivity,
     )
 
 
 def beside_content(
-    runs: Sequence[Run],
+    runs: Runs,
     *,
     resampled: Resampled | None = None,
     size_version: SizeVersion = "board",
@@ -93,11 +89,11 @@ def beside_content(
     """Runs among the models of the board, over the tasks that both have.
 
     Raises:
-        UsageError: no task of the runs is on the board, or the runs must not stand in one table.
+        UsageError: no task of the runs is on the board.
     """
-    whole = on_the_board(merged(runs))
-    board = Board(whole, "mcc")
-    suite = whole.meta.suite
+    shared_part = on_the_board(runs)
+    board = Board(shared_part, "mcc")
+    suite = shared_part.meta.suite
     ours = run_cells(board, resampled, ranked=False)
     regimes = [r for r in published.REGIMES if r in ours] + [r for r in ours if r not in published.REGIMES]
     theirs = {regime: board_cells(regime, suite.categories) for regime in regimes}
@@ -112,33 +108,28 @@ def beside_content(
         f"{shared} of the board's {len(published.tasks())} tasks",
         "mcc",
         [*run_entrants(board, params or {}), *board_entrants(size_version)],
-        run_tasks(whole),
+        run_tasks(shared_part),
         cells,
         method=(words.NO_INTERVALS, words.BESIDE, words.size_line(size_version), *words.method_lines(resampled)[:1]),
         level=resampled.level if resampled else 0.95,
         warnings=(
             f"Every mean on this page is over {shared} tasks, so the board's models stand here with other scores and "
             "ranks than on the board itself.",
-            *control_lines(whole), *partial_lines(board), *failures(board),
+            *control_lines(runs), *runs.notes, *partial_lines(board), *failures(board),
         ),
-        legend=words.legend(whole, cells),
-        audit=(*recorded_tables(whole, resampled), *audit_tables(audit or {}, suite.labels)),
+        legend=words.legend(shared_part, cells),
+        audit=(*recorded_tables(shared_part, resampled), *audit_tables(audit or {}, suite.labels)),
         provenance=(*run_provenance(runs), *board_provenance()),
         sensitivity=sensitivity,
     )  # fmt: skip
 
 
-def on_the_board(run: Run) -> Run:
-    """The part of a run that is about tasks of the official board. Raises UsageError where there is none."""
-    import pyarrow as pa
-
-    shared = set(published.known_tasks(run.records["task"].to_pylist()))
+def on_the_board(runs: Runs) -> Runs:
+    """The part of runs that is about tasks of the official board. Raises UsageError where there is none."""
+    shared = set(published.known_tasks(runs.categories))
     if not shared:
         raise no_common_task()
-    meta = run.meta.model_copy(deep=True)
-    meta.suite.categories = {task: c for task, c in meta.suite.categories.items() if task in shared}
-    keep = pa.array([task in shared for task in run.records["task"].to_pylist()])
-    return Run(run.path, meta, run.records.filter(keep))
+    return runs.only(shared)
 
 
 def _content(

@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from geneb_jax.report.tables import Board, marks_of
+from geneb_jax.report.board import Board, marks_of
 from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import MACRO, MICRO, OF_RUN, Cell, Entrant, Place, TaskEntry, key_of
-from geneb_jax.run.controls import require_runs_of_one_control
-from geneb_jax.run.directory import Run
-from geneb_jax.run.presets import defect_of, require_runs_of_one_preset
+from geneb_jax.run.presets import defect_of
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import Aggregate, Series
-from geneb_jax.stats.compare import Comparison
-from geneb_jax.stats.uncertainty import Score
+from geneb_jax.stats.resampled import Resampled
 
 Cells = dict[Place, dict[str, Cell]]
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Intervals and comparisons of the runs; `comparison` is None where there is a single series.
-
-    `varied` says what varied and what was held fixed, a line for the regimes of which the same is to be said.
-    """
-
-    scores: Sequence[Score]
-    comparison: Comparison | None
-    level: float
-    resamples: int
-    varied: Sequence[str]
-
-
-def merged(runs: Sequence[Run]) -> Run:
-    """Several runs as one that is only looked at; what two of them hold is taken from the first.
-
-    Raises:
-        UsageError: runs of both presets, or of a control and of something else.
-    """
-    import pyarrow as pa
-
-    require_runs_of_one_preset(runs)
-    require_runs_of_one_control(runs)
-    meta = runs[0].meta.model_copy(deep=True)
-    tables, held = [runs[0].records], set(runs[0].records["record_id"].to_pylist())
-    for run in runs[1:]:
-        known = {e.digest for e in meta.encoders}
-        meta.encoders += [e for e in run.meta.encoders if e.digest not in known]
-        meta.suite.categories = run.meta.suite.categories | meta.suite.categories
-        meta.suite.labels = run.meta.suite.labels | meta.suite.labels
-        meta.tasks = run.meta.tasks | meta.tasks
-        ids = run.records["record_id"].to_pylist()
-        tables.append(run.records.filter(pa.array([one not in held for one in ids])))
-        held.update(ids)
-    return Run(runs[0].path, meta, pa.concat_tables(tables, promote_options="default"))
 
 
 def run_keys(board: Board) -> dict[Series, str]:
@@ -66,7 +26,7 @@ def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
     """The series of the runs; `params` gives their sizes, where they are known."""
     found = []
     for series, key in run_keys(board).items():
-        meta = board.run.meta.encoder(series.encoder_digest)
+        meta = board.runs.meta.encoder(series.encoder_digest)
         settings = dict(meta.settings) if meta else {}
         defect = defect_of(settings)
         facts = {
@@ -92,19 +52,19 @@ def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
     return found
 
 
-def run_tasks(run: Run) -> list[TaskEntry]:
-    """The tasks that have a record, with what the run recorded of their data."""
-    held = set(run.records["task"].to_pylist())
+def run_tasks(runs: Runs) -> list[TaskEntry]:
+    """The tasks that have a record, with what the runs recorded of their data."""
+    held = set(runs.records["task"].to_pylist())
     found = []
-    for task, category in run.meta.suite.categories.items():
+    for task, category in runs.meta.suite.categories.items():
         if task not in held:
             continue
-        meta = run.meta.tasks.get(task)
+        meta = runs.meta.tasks.get(task)
         sizes = (
             (("Training rows", meta.n_train), ("Test rows", meta.n_test), ("Classes", len(meta.labels))) if meta else ()
         )
         facts = tuple((name, f"{number:,}") for name, number in sizes)
-        label = run.meta.suite.labels.get(task, task)
+        label = runs.meta.suite.labels.get(task, task)
         found.append(TaskEntry(key_of(task), task, label, category, facts, tuple(meta.warnings) if meta else ()))
     return found
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from geneb_jax.published import SOURCE
 from geneb_jax.report.web.content import Table, regime_name
-from geneb_jax.report.web.of_runs import Resampled
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Session
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.compare import POWER
+from geneb_jax.stats.resampled import Resampled
 
 
 def board_provenance() -> tuple[Table, ...]:
@@ -26,21 +27,25 @@ def board_provenance() -> tuple[Table, ...]:
     return (Table(("Item", "Value"), rows, "Source of the published scores", left=2),)
 
 
-def run_provenance(runs: Sequence[Run]) -> tuple[Table, ...]:
+def run_provenance(runs: Runs) -> tuple[Table, ...]:
     """Settings, encoders, versions and timings of every run."""
     return (
-        Table(("Item", *(f"Run {run.path.name}" for run in runs)), _settings(runs), "Settings", left=1 + len(runs)),
+        Table(
+            ("Item", *(f"Run {run.path.name}" for run in runs.parts)),
+            _settings(runs.parts),
+            "Settings",
+            left=1 + len(runs.parts),
+        ),
         Table(
             ("Encoder", "Width", "Sequences", "Revision", "Digest"),
             tuple(
-                (e.name, _number(e.width), _number(e.num_rows), e.revision, e.digest[:16])
-                for e in {e.digest: e for run in runs for e in run.meta.encoders}.values()
+                (e.name, _number(e.width), _number(e.num_rows), e.revision, e.digest[:16]) for e in runs.meta.encoders
             ),
             "Encoders",
         ),
         Table(
             ("Run and command", "Phase", "Seconds", "Peak memory (GB)"),
-            tuple(row for run in runs for session in run.meta.sessions for row in _phases(run, session)),
+            tuple(row for run in runs.parts for session in run.meta.sessions for row in _phases(run, session)),
             "Time and memory",
             "Wall-clock time of each phase; memory is the process's highest use by the end of the phase.",
             left=2,
@@ -48,17 +53,17 @@ def run_provenance(runs: Sequence[Run]) -> tuple[Table, ...]:
     )
 
 
-def recorded_tables(run: Run, resampled: Resampled | None) -> tuple[Table, ...]:
-    """What a run recorded of its tasks' data, and the smallest difference that each task can show."""
+def recorded_tables(runs: Runs, resampled: Resampled | None) -> tuple[Table, ...]:
+    """What runs recorded of its tasks' data, and the smallest difference that each task can show."""
     detectable = resampled.comparison.detectable if resampled and resampled.comparison else ()
     regimes = list(dict.fromkeys(d.regime for d in detectable))
     smallest = {(d.task, d.regime): f"{d.difference:.3f}" for d in detectable}
     rows = []
-    for task, meta in run.meta.tasks.items():
-        if task not in run.meta.suite.categories:
+    for task, meta in runs.meta.tasks.items():
+        if task not in runs.meta.suite.categories:
             continue
         shown = [smallest.get((task, regime), "–") for regime in regimes]
-        rows.append((run.meta.suite.labels.get(task, task), _number(meta.n_train), _number(meta.n_test),
+        rows.append((runs.meta.suite.labels.get(task, task), _number(meta.n_train), _number(meta.n_test),
                      str(len(meta.labels)), *shown, "; ".join(meta.warnings) or "–"))  # fmt: skip
     heads = [f"Smallest difference, {regime_name(regime).lower()}" for regime in regimes]
     note = (

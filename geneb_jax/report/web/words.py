@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from geneb_jax.published import SizeVersion
+from geneb_jax.report.board import DEFAULT_C
 from geneb_jax.report.claims import ADJUSTED, TIED, alpha
-from geneb_jax.report.tables import DEFAULT_C
 from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
-from geneb_jax.report.web.of_runs import Resampled
-from geneb_jax.run.directory import Run
+from geneb_jax.run.runs import Runs
+from geneb_jax.stats.resampled import Resampled
 from geneb_jax.stats.ties import best_first
 from geneb_jax.status import Status
 
@@ -84,11 +84,11 @@ def size_line(version: SizeVersion) -> tuple[str, str]:
     return "Sizes", f"Those of published models are from {source}; the two sources differ for some models."
 
 
-def legend(run: Run, cells: Mapping[str, Mapping[Place, Mapping[str, Cell]]]) -> tuple[tuple[str, str], ...]:
+def legend(runs: Runs, cells: Mapping[str, Mapping[Place, Mapping[str, Cell]]]) -> tuple[tuple[str, str], ...]:
     """(sign, meaning) of every mark that occurs: how fits ended, what weakens an interval, ties."""
     shown = [c for places in cells.values() for held in places.values() for c in held.values()]
     marks = {sign for cell in shown for sign in cell.marks}
-    seen = set(run.records["status"].to_pylist())
+    seen = set(runs.records["status"].to_pylist())
     found = [(s.mark, f"{s.label.replace('_', ' ')}: {s.sentence}") for s in Status if s.mark and s.label in seen]
     found += [(sign, meaning) for sign, meaning in (*MARKS.values(), DEFAULT_C_SIGN) if sign in marks]
     found += [TIE_SIGN] if any(cell.tied for cell in shown) else []

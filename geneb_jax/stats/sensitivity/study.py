@@ -12,9 +12,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
-from geneb_jax.run import Run
-from geneb_jax.run.controls import require_runs_of_one_control
-from geneb_jax.run.presets import require_runs_of_one_preset
+from geneb_jax.run.runs import Runs
 from geneb_jax.run.views import View, find_views
 from geneb_jax.stats.aggregate import Metric, Series, TaskScore, task_scores
 from geneb_jax.stats.sensitivity.settings import NONE, Setting
@@ -44,7 +42,7 @@ class Study:
     statuses: Mapping[Setting, tuple[Mapping[Status, int], ...]]
 
 
-def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence[str] | None = None) -> Study:
+def read_study(runs: Runs, *, metric: Metric = "mcc", regimes: Sequence[str] | None = None) -> Study:
     """Gather the scores of runs by encoder and setting. `means` are (E, T), over each task's own draws.
 
     An encoder with a single view has the same vectors whatever the pooling and layer: it stands in all of them. Tasks
@@ -53,17 +51,17 @@ def read_study(runs: Sequence[Run], *, metric: Metric = "mcc", regimes: Sequence
     Raises:
         UsageError: one setting was fitted in two ways (engine, precision), or no task has all scores.
     """
-    require_runs_of_one_preset(runs)
-    require_runs_of_one_control(runs)
-    scored = {digest for run in runs for digest in run.records["encoder_digest"].unique().to_pylist()}
-    views = find_views({e.digest: e for run in runs for e in run.meta.encoders if e.digest in scored}.values())
-    probes = {probe["digest"]: probe for run in runs for probe in run.meta.settings.probes}
+    scored = set(runs.records["encoder_digest"].unique().to_pylist())
+    views = find_views(encoder for encoder in runs.meta.encoders if encoder.digest in scored)
+    probes = {probe["digest"]: probe for probe in runs.meta.settings.probes}
     names = {view.model: view.name for view in views.values()}
     rows = {model: row for row, model in enumerate(names)}
     grid = _grid(views.values())
     units: dict[tuple[int, Setting], dict[str, TaskScore]] = {}
     categories: dict[str, str] = {}
-    for score in _scores(runs, metric, regimes):
+    for score in task_scores(runs.records, metric):
+        if regimes is not None and score.regime not in regimes:
+            continue
         categories[score.task] = score.category
         view = views[score.series.encoder_digest]
         for setting in _settings(score, view, grid, probes[score.series.probe_digest]):
@@ -114,14 +112,6 @@ def _nothing_shared(names: Sequence[str], held: Mapping[tuple[int, Setting], set
         ),
         cure="name runs of the same tasks, or fit what is missing",
     )
-
-
-def _scores(runs: Sequence[Run], metric: Metric, regimes: Sequence[str] | None) -> Iterable[TaskScore]:
-    """Task scores of all runs, those of an earlier run before those of a later one."""
-    for run in runs:
-        for score in task_scores(run.records, metric):
-            if regimes is None or score.regime in regimes:
-                yield score
 
 
 def _ways(series: Series) -> str:

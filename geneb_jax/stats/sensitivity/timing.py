@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from geneb_jax.run import Run
+from geneb_jax.run.runs import Runs
 from geneb_jax.stats.sensitivity.study import probe_type
 
 
@@ -21,11 +21,11 @@ class Timing:
     probes: Mapping[str, float]
 
 
-def study_timing(runs: Sequence[Run], analysis: float) -> Timing:
+def study_timing(runs: Runs, analysis: float) -> Timing:
     """The time that these runs keep, beside that of an analysis."""
-    phases = [phase for run in runs for session in run.meta.sessions for phase in session.phases.values()]
+    phases = [phase for session in runs.meta.sessions for phase in session.phases.values()]
     sums: dict[str, float] = {}
-    for run in runs:
+    for run in runs.parts:
         columns = run.records.select(["probe", "seconds"]).to_pydict()
         for probe, seconds in zip(columns["probe"], columns["seconds"], strict=True):
             sums[probe_type(probe)] = sums.get(probe_type(probe), 0.0) + (seconds or 0.0)
