@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"geneb_jax": ROOT / "geneb_jax", "geneb_kernels": ROOT / "kernels" / "geneb_kernels"}
-GROUND = {"errors", "status", "axes", "alphabet", "whole", "paths"}
+GROUND = {"errors", "status", "axes", "alphabet", "whole", "paths", "backend"}
 NUMERICS = {"linear", "metric", "solve", "probes"}
 DATA = {"task", "encoder", "store"}
 ALLOWED: dict[str, set[str]] = {
@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "alphabet": set(),
     "whole": {"errors"},
     "paths": {"errors"},
+    "backend": {"errors"},
     "geneb_kernels": set(),
     "linear": {"axes", "geneb_kernels"},
     "metric": {"axes"},
@@ -29,11 +30,11 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"linear", "solve", "metric", "geneb_kernels", *GROUND},
     "estimator": {"probes", "linear", "solve", "metric", *GROUND},
     "published": {"errors", "axes"},
-    "task": {"published", "errors", "axes", "alphabet", "whole", "paths"},
-    "encoder": {"published", "errors", "axes", "alphabet", "paths"},
-    "store": {"errors", "axes", "whole", "paths"},
+    "task": {"published", "errors", "axes", "alphabet", "whole", "paths", "backend"},
+    "encoder": {"published", "errors", "axes", "alphabet", "paths", "backend"},
+    "store": {"errors", "axes", "whole", "paths", "backend"},
     "run": NUMERICS | DATA | GROUND | {"geneb_kernels"},
-    "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published"},
+    "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published", "backend"},
     "report": {"stats", "probes", "run", "status", "published", "errors", "paths"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published", "geneb_kernels"},
 }

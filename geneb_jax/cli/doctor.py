@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geneb_jax.backend import one_line
 from geneb_jax.cli.options import split_list
 from geneb_jax.errors import ExitCode, UsageError
-from geneb_jax.probes.spec import Dtype
 
 if TYPE_CHECKING:
+    from geneb_jax.probes.spec import Dtype
     from geneb_jax.run.parity import ParityRow
     from geneb_jax.store import EmbeddingStore
 
@@ -49,24 +52,86 @@ def command(store: str | None, patterns: tuple[str, ...], x64: bool, stock: bool
     return int(ExitCode.DONE)
 
 
+# runs in a process of its own: a flag that XLA does not know, or a broken library, ends the process that meets it
+_PROBE = """
+import json
+from geneb_jax.run.phases import device_names
+from geneb_kernels.choice import choose
+print(json.dumps({"devices": device_names(), "kernels": str(choose("any operation"))}))
+"""
+
+
 def _facts() -> dict[str, Any]:
-    from geneb_jax.run.meta import package_versions
-    from geneb_jax.run.phases import device_names
-    from geneb_jax.task import load_suite
-    from geneb_kernels.choice import choose
+    problems: list[str] = []
+
+    def ask(what: str, question: Callable[[], Any], otherwise: Any = None) -> Any:
+        try:
+            return question()
+        except Exception as error:  # whatever is broken here is what this command is asked about
+            problems.append(f"{what}: {type(error).__name__}: {one_line(error)}")
+            return otherwise
 
     data = os.environ.get("GENEB_DATA")
-    present = None
-    if data:
-        present = sum(found is True for found in load_suite("geneb", data=Path(data)).present().values())
-    return {
-        "versions": package_versions(),
+    computing = ask("JAX", _in_child, {"devices": [], "kernels": "unknown"})
+    facts = {
+        "versions": ask("versions", _versions, {}),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "devices": device_names(),
-        "kernels": str(choose("any operation")),
-        "extras": {name: all(find_spec(m) for m in modules) for name, modules in EXTRAS.items()},
-        "data": {"GENEB_DATA": data, "tasks_found": present},
+        **computing,
+        "extras": {
+            name: bool(ask(f"extra {name}", lambda modules=modules: all(find_spec(m) for m in modules), False))
+            for name, modules in EXTRAS.items()
+        },
+        "data": {"GENEB_DATA": data, "tasks_found": ask("GENEB_DATA", lambda: _count_tasks(data)) if data else None},
     }
+    found = (ask("GENEB_DEVICES", _check_devices), ask("compile cache", _check_cache))
+    problems += [text for text in found if text is not None]
+    return {**facts, "problems": problems}
+
+
+def _versions() -> dict[str, str]:
+    from geneb_jax.run.meta import package_versions
+
+    return package_versions()
+
+
+def _in_child() -> dict[str, Any]:
+    child = [sys.executable, "-c", _PROBE]
+    done = subprocess.run(child, capture_output=True, timeout=120, check=False)
+    if done.returncode == 0:
+        found = json.loads(done.stdout.decode("utf-8", "replace").splitlines()[-1])
+        assert isinstance(found, dict)
+        return found
+    # the last line that says something; XLA puts time and place before a bracket
+    lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("  what to do")]
+    text = next((line for line in lines if "JAX cannot start" in line), said[-1] if said else "no message")
+    raise RuntimeError(f"{text.removeprefix('geneb_jax.backend.BackendError: ')} (exit {done.returncode})")
+
+
+def _count_tasks(data: str) -> int:
+    from geneb_jax.task import load_suite
+
+    return sum(found is True for found in load_suite("geneb", data=Path(data)).present().values())
+
+
+def _check_devices() -> str | None:
+    """The variable is read where a fit begins; a wrong one is better told here."""
+    text = os.environ.get("GENEB_DEVICES")
+    if text is None or (text.strip().isdecimal() and int(text) > 0):
+        return None
+    return f"GENEB_DEVICES: {text!r} is no number of devices; set it to a number from 1, or unset it"
+
+
+def _check_cache() -> str | None:
+    from geneb_jax.run.compile_cache import cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        return None
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if there.is_dir() and os.access(there, os.W_OK):
+        return None
+    return f"compile cache: {folder} cannot be written, so programs are compiled in every process anew"
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
@@ -76,7 +141,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
     to.print("[bold]Versions[/bold]")
     for name, number in facts["versions"].items():
         to.print(f"  {name:<14}{number}")
-    to.print(f"\n[bold]Machine[/bold]\n  {facts['system']}\n  JAX computes on {', '.join(facts['devices'])}")
+    devices = ", ".join(facts["devices"]) or "nothing: see below"
+    to.print(f"\n[bold]Machine[/bold]\n  {facts['system']}\n  JAX computes on {devices}")
     to.print(f"  kernels: {facts['kernels']}")
     to.print("\n[bold]Optional extras[/bold]")
     for name, there in facts["extras"].items():
@@ -84,10 +150,16 @@ def _print_facts(facts: dict[str, Any]) -> None:
         to.print(f"  {name:<14}{hint}")
     to.print("\n[bold]Data[/bold]")
     data = facts["data"]
-    if data["GENEB_DATA"]:
+    if data["GENEB_DATA"] and data["tasks_found"] is None:
+        to.print("  GENEB_DATA is set, and cannot be read: see below")
+    elif data["GENEB_DATA"]:
         to.print(f"  GENEB_DATA holds {data['tasks_found']} of the 100 tasks of GENEB")
     else:
         to.print("  GENEB_DATA is not set: tasks of GENEB come from the hub; `geneb quickstart` needs neither")
+    if facts["problems"]:
+        to.print("\n[bold]Problems[/bold]")
+    for text in facts["problems"]:
+        to.print(f"  {text}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_json: bool) -> int:

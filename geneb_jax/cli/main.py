@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
-import click
+try:
+    import click
 
-from geneb_jax import __version__
-from geneb_jax.errors import ExitCode, GenebError, unknown_name
+    from geneb_jax import __version__
+    from geneb_jax.cli.door import close_streams, debugging, in_words, open_streams
+    from geneb_jax.errors import ExitCode, GenebError, unknown_name
+except KeyboardInterrupt:  # the command has not begun
+    raise SystemExit(130) from None
 
 # name -> (module with a click command called `command`, one line for `geneb --help`).
 # The line is repeated here so that the help screen imports no subcommand.
@@ -62,7 +67,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `geneb quickstart`. Every listing takes --json. Exit status: 0 done, 2 usage, 3 bad input, "
+    epilog="Start with `geneb quickstart`. Every listing takes --json. Exit status: 0 done, 2 usage, 3 bad input or "
+    "anything else that stopped the command, "
     "4 some records degenerate or failed, 130 interrupted (run the same command again to resume).",
 )
 @click.version_option(__version__, prog_name="geneb")
@@ -72,26 +78,37 @@ def app() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script; exits the process."""
+    guarded = open_streams()
+    code = _run(argv)
+    lost = close_streams(guarded)
+    if lost is not None:
+        _tell(lost)
+        code = int(lost.exit_code)
+    sys.exit(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit status of a command line; every error has been told."""
     try:
         code = app.main(args=None if argv is None else list(argv), prog_name="geneb", standalone_mode=False)
     except GenebError as error:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
-        sys.exit(int(error.exit_code))
-    except click.exceptions.Abort:
-        _interrupted()
-    except KeyboardInterrupt:
-        _interrupted()
+        return _tell(error)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted: nothing finished is lost; run the same command again to resume.", err=True)
+        return int(ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        sys.exit(int(ExitCode.USAGE))
-    except BrokenPipeError:
-        # the reader of a pipe has closed it, as `geneb tasks | head` does: that is no error of ours
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(int(code) if isinstance(code, int) else 0)
+        return int(ExitCode.USAGE)
+    except BrokenPipeError:  # the reader of a pipe has closed it, as `geneb tasks | head` does
+        return int(ExitCode.DONE)
+    except Exception as error:
+        if debugging():
+            traceback.print_exception(error)
+        return _tell(in_words(error))
+    return int(code) if isinstance(code, int) else int(ExitCode.DONE)
 
 
-def _interrupted() -> None:
-    click.echo("\ninterrupted: nothing finished is lost; run the same command again to resume.", err=True)
-    sys.exit(int(ExitCode.INTERRUPTED))
+def _tell(error: GenebError) -> int:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(str(error), err=True)
+    return int(error.exit_code)

@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.backend import devices
 from geneb_jax.encoder.flax.buckets import gather, run_buckets
 from geneb_jax.encoder.info import EncoderInfo, minor_version
 from geneb_jax.encoder.kinds import RANDOM_CONV
@@ -102,6 +103,7 @@ class RandomConvEncoder:
         """float32 ``(n, width)``."""
         if not sequences:
             return np.zeros((0, self._width), dtype=np.float32)
+        devices()
         forward = self._forward = self._forward or _build(self._width, self._seed)
         done = run_buckets(
             sequences, lambda letters, lengths: forward(SHARE[letters], lengths), lambda n: _BUCKET_POSITIONS // n

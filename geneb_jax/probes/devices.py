@@ -20,6 +20,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from geneb_jax.axes import Array, Float, NumpyInt
+from geneb_jax.backend import devices
 from geneb_jax.errors import ProbeError
 from geneb_jax.probes.lanes import take_lanes
 from geneb_jax.solve.newton_cg import Problem, State
@@ -75,19 +76,19 @@ def mesh() -> Mesh | None:
         text = os.environ.get(DEVICES_VARIABLE)
         if text is None:
             # who names a device wants that one
-            return None if jax.config.values["jax_default_device"] is not None else _mesh(tuple(jax.local_devices()))
+            return None if jax.config.values["jax_default_device"] is not None else _mesh(tuple(devices()))
         if not text.strip().isdecimal():
             raise ProbeError(
                 f"{text!r} is no number of devices",
                 where=f"environment variable {DEVICES_VARIABLE}",
-                cure=f"set it to a number from 1 to {len(jax.local_devices())}, or unset it to use all",
+                cure=f"set it to a number from 1 to {len(devices())}, or unset it to use all",
             )
         count = int(text)
     return _mesh(tuple(_devices(count, DEVICES_VARIABLE)))
 
 
 def _devices(count: int, where: str) -> list[jax.Device]:
-    present = jax.local_devices()
+    present = devices()
     if not 1 <= count <= len(present):
         raise ProbeError(
             f"asked for {count} devices, but this host has {len(present)} ({present[0].platform})",

@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from geneb_jax.backend import devices
 from geneb_jax.probes.spec import Dtype
 from geneb_jax.probes.threads import one_blas_thread
 
@@ -51,7 +52,8 @@ def compiler_memory_returned() -> Iterator[None]:
 
 @contextmanager
 def fitting(dtype: Dtype, d: int = 0) -> Iterator[None]:
-    """What fits on d features that are whole in memory run under."""
+    """What fits on d features that are whole in memory run under. Raises BackendError where JAX cannot compute."""
+    devices()
     with (
         np.errstate(over="ignore"),  # what overflows the asked precision ends as a status
         jax.enable_x64(dtype == "float64"),

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.backend import devices
 from geneb_jax.probes.blocks import Coordinates, Moments, Rows, all_finite, body, moments, select, stream
 from geneb_jax.probes.design import Design
 from geneb_jax.probes.lane import Lane, LaneResult, empty_result
@@ -71,6 +72,7 @@ def fit_task_streamed(
     y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
     if not lanes:
         return []
+    devices()
     with (
         np.errstate(over="ignore", invalid="ignore"),
         jax.enable_x64(dtype == "float64"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from geneb_jax.backend import devices
+
 ENVIRONMENT = "GENEB_COMPILE_CACHE"
 """A folder for compiled programs; empty turns the cache off."""
 
@@ -19,7 +21,8 @@ def cache_folder() -> Path | None:
 
 
 def enable_compile_cache() -> None:
-    """Turn JAX's persistent compilation cache on, unless the user has set one up or cannot write to any."""
+    """Turn JAX's persistent compilation cache on, unless the user has one or can write to none. Raises BackendError."""
+    devices()
     import jax
 
     folder = cache_folder()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from geneb_jax.backend import devices
 from geneb_jax.run.meta import Phase, Session
 
 
@@ -51,10 +52,8 @@ def peak_device_memory() -> int | None:
 
 
 def device_names() -> list[str]:
-    """The devices that JAX computes on; starts JAX."""
-    import jax
-
-    return [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
+    """The devices that JAX computes on; starts JAX. Raises BackendError."""
+    return [f"{device.platform}:{device.device_kind}" for device in devices()]
 
 
 def kernel_choices() -> dict[str, str]:

@@ -24,6 +24,7 @@ from typing import Final, Literal, NamedTuple, Self
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.backend import devices
 from geneb_jax.stats.aggregate import Metric
 from geneb_jax.stats.counts import Layout, columns, scores
 from geneb_jax.stats.draws import Deviations, noise, without_noise
@@ -262,6 +263,7 @@ def _part(
     by_item = _influence(items, layout, metric) / len(items) if influence else np.zeros((1, estimate.size))
     lanes, degenerate = estimate, plain
     if source != "draws":
+        devices()
         lanes, degenerate = scores(resampled_sums(task_key(seed, sample.task, _ROWS), items, resamples), layout, metric)
     return _Part(
         [estimate[0, places] for places in draws],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.backend import devices
 from geneb_jax.encoder.letters import to_bytes
 
 _SHORTEST_BUCKET = 64
@@ -36,6 +37,7 @@ def run_buckets(
     ``letters`` uint8 ``(rows_per_call(bucket), bucket)`` hold zero bytes behind each sequence; ``lengths`` int32.
     Results are as ``forward`` gave them, so that device work is queued and not waited for.
     """
+    devices()
     buckets: dict[int, list[int]] = {}
     for row, sequence in enumerate(sequences):
         buckets.setdefault(bucket_length(len(sequence)), []).append(row)

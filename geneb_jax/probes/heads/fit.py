@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.backend import devices
 from geneb_jax.probes.heads import draws, full
 from geneb_jax.probes.heads.moments import Moments, class_moments
 from geneb_jax.probes.heads.neighbours import neighbours, neighbours_of_draws
@@ -91,6 +92,7 @@ def fit_heads(
         return []
     classes, index = np.unique(y_train, return_inverse=True)
     solved: dict[Key, Solved] = {}
+    devices()
     with (
         np.errstate(all="ignore"),  # what overflows ends as a status
         jax.enable_x64(True),
