@@ -37,7 +37,7 @@ def devices() -> list[jax.Device]:
     try:
         import jax
 
-        found = jax.local_devices()
+        found: list[jax.Device] = jax.local_devices()
     except Exception as error:  # JAX raises whatever its plugins do, assertions too
         platforms = os.environ.get("JAX_PLATFORMS")
         raise BackendError(

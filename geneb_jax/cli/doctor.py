@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,15 +78,16 @@ def _facts() -> dict[str, Any]:
         "versions": ask("versions", _versions, {}),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **computing,
-        "extras": {
-            name: bool(ask(f"extra {name}", lambda modules=modules: all(find_spec(m) for m in modules), False))
-            for name, modules in EXTRAS.items()
-        },
+        "extras": {name: ask(f"extra {name}", partial(_all_there, modules), False) for name, modules in EXTRAS.items()},
         "data": {"GENEB_DATA": data, "tasks_found": ask("GENEB_DATA", lambda: _count_tasks(data)) if data else None},
     }
     found = (ask("GENEB_DEVICES", _check_devices), ask("compile cache", _check_cache))
     problems += [text for text in found if text is not None]
     return {**facts, "problems": problems}
+
+
+def _all_there(modules: Sequence[str]) -> bool:
+    return all(find_spec(module) for module in modules)
 
 
 def _versions() -> dict[str, str]:
@@ -135,31 +137,32 @@ def _check_cache() -> str | None:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    from geneb_jax.report.tables import console
+    """Without rich or anything else that may be what is broken here."""
 
-    to = console()
-    to.print("[bold]Versions[/bold]")
+    def title(text: str) -> None:
+        click.secho(f"\n{text}" if text != "Versions" else text, bold=True)
+
+    title("Versions")
     for name, number in facts["versions"].items():
-        to.print(f"  {name:<14}{number}")
+        click.echo(f"  {name:<14}{number}")
+    title("Machine")
     devices = ", ".join(facts["devices"]) or "nothing: see below"
-    to.print(f"\n[bold]Machine[/bold]\n  {facts['system']}\n  JAX computes on {devices}")
-    to.print(f"  kernels: {facts['kernels']}")
-    to.print("\n[bold]Optional extras[/bold]")
+    click.echo(f"  {facts['system']}\n  JAX computes on {devices}\n  kernels: {facts['kernels']}")
+    title("Optional extras")
     for name, there in facts["extras"].items():
-        hint = "installed" if there else f"not installed; pip install 'geneb_jax\\[{name}]'"
-        to.print(f"  {name:<14}{hint}")
-    to.print("\n[bold]Data[/bold]")
+        click.echo(f"  {name:<14}" + ("installed" if there else f"not installed; pip install 'geneb_jax[{name}]'"))
+    title("Data")
     data = facts["data"]
     if data["GENEB_DATA"] and data["tasks_found"] is None:
-        to.print("  GENEB_DATA is set, and cannot be read: see below")
+        click.echo("  GENEB_DATA is set, and cannot be read: see below")
     elif data["GENEB_DATA"]:
-        to.print(f"  GENEB_DATA holds {data['tasks_found']} of the 100 tasks of GENEB")
+        click.echo(f"  GENEB_DATA holds {data['tasks_found']} of the 100 tasks of GENEB")
     else:
-        to.print("  GENEB_DATA is not set: tasks of GENEB come from the hub; `geneb quickstart` needs neither")
+        click.echo("  GENEB_DATA is not set: tasks of GENEB come from the hub; `geneb quickstart` needs neither")
     if facts["problems"]:
-        to.print("\n[bold]Problems[/bold]")
+        title("Problems")
     for text in facts["problems"]:
-        to.print(f"  {text}", style="yellow", markup=False, soft_wrap=True)
+        click.secho(f"  {text}", fg="yellow")
 
 
 def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_json: bool) -> int:

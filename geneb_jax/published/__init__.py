@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from geneb_jax.published.models import LABEL_VERSIONS as LABEL_VERSIONS
-from geneb_jax.published.models import SIZE_VERSIONS as SIZE_VERSIONS
-from geneb_jax.published.models import Labels as Labels
-from geneb_jax.published.models import LabelVersion as LabelVersion
-from geneb_jax.published.models import PublishedModel as PublishedModel
-from geneb_jax.published.models import SizeVersion as SizeVersion
-from geneb_jax.published.models import board_model as board_model
-from geneb_jax.published.models import models as models
+from geneb_jax.published.entries import LABEL_VERSIONS as LABEL_VERSIONS
+from geneb_jax.published.entries import SIZE_VERSIONS as SIZE_VERSIONS
+from geneb_jax.published.entries import Labels as Labels
+from geneb_jax.published.entries import LabelVersion as LabelVersion
+from geneb_jax.published.entries import PublishedModel as PublishedModel
+from geneb_jax.published.entries import SizeVersion as SizeVersion
+from geneb_jax.published.entries import board_model as board_model
+from geneb_jax.published.entries import models as models
 from geneb_jax.published.pairs import MatchedPair as MatchedPair
 from geneb_jax.published.pairs import matched_pairs as matched_pairs
 from geneb_jax.published.scores import REGIMES as REGIMES

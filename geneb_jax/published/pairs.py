@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from geneb_jax.published.models import LabelVersion
+from geneb_jax.published.entries import LabelVersion
 from geneb_jax.published.table import read_table
 
 _COLUMN: Mapping[LabelVersion, str] = {"paper": "paper_v1", "board": "board", "actual": "actual_tokenizer"}
