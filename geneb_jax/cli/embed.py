@@ -36,6 +36,9 @@ _WIDTH_WHEN_PIPED = 120
 @click.option("--trust-remote-code", is_flag=True,
               help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
 @click.option("--no-check", is_flag=True, help="Skip the checks an encoder has to pass before it counts.")
+@click.option("--allow-unread", is_flag=True,
+              help="Go on where an encoder does not know more than a few per cent of a task's letters; it is recorded, "
+              "and marked in tables.")  # fmt: skip
 @click.option("--chunk-rows", type=click.IntRange(min=1), metavar="N",
               help="Sequences saved at a time; a kill loses less than two such blocks. Default: 256 to 4,096 by "
               "width. Fixed once a store holds the encoder.")  # fmt: skip
@@ -57,6 +60,7 @@ def command(
     offline: bool,
     trust_remote_code: bool,
     no_check: bool,
+    allow_unread: bool,
     chunk_rows: int | None,
     compression: str,
     stored_as: str,
@@ -88,6 +92,7 @@ def command(
                 progress=not quiet,
                 chunk_rows=chunk_rows,
                 check=not no_check,
+                allow_unread=allow_unread,
                 compression="zstd" if compression == "zstd" else "none",
                 stored_as=stored_as,
             )
@@ -157,6 +162,8 @@ def _timing(report: EmbedReport) -> str:
 
 
 def _show_notes(done: list[ViewsReport]) -> None:
+    from geneb_jax.run.reading import letter_lines
+
     told: set[str] = set()
 
     def say(mark: str, text: str) -> None:
@@ -173,6 +180,8 @@ def _show_notes(done: list[ViewsReport]) -> None:
         if report.halvings:
             say("note: ", f"{report.encoder}: memory ran out and batches were halved, {report.halvings} times; "
                 "a smaller batch_tokens spares the attempts")  # fmt: skip
+        for line in letter_lines(report.encoder, report.letters):
+            say("note: ", line)
         for warning in report.warnings:
             say("note: ", warning)
         lacking = [(task_id, error) for task_id, error in report.failed if isinstance(error, MissingDataError)]

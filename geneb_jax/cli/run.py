@@ -33,6 +33,9 @@ from geneb_jax.errors import ExitCode
 @click.option("--offline", is_flag=True, help="Use only hub files that are in the cache already.")
 @click.option("--trust-remote-code", is_flag=True,
               help="Run code that comes with a hub model. Only for models you trust.")  # fmt: skip
+@click.option("--allow-unread", is_flag=True,
+              help="Go on where an encoder does not know more than a few per cent of a task's letters; it is recorded, "
+              "and marked in tables.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     encoders: tuple[str, ...],
@@ -44,6 +47,7 @@ def command(
     control: str | None,
     offline: bool,
     trust_remote_code: bool,
+    allow_unread: bool,
     as_json: bool,
     **probes: Any,
 ) -> int:
@@ -72,6 +76,7 @@ def command(
         progress=not as_json,
         command=typed_command(),
         trust_remote_code=trust_remote_code,
+        allow_unread=allow_unread,
     )
     code = conclude(result.run, as_json=as_json)
     if not as_json:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.counting import Counts
 from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.kinds import COMPOSITION
 from geneb_jax.encoder.kmer import KmerEncoder
@@ -25,6 +26,7 @@ class CompositionEncoder:
     """Length and shares; see the module's text for the rule."""
 
     promises = ("lower case",)
+    thymine = "T"
 
     def __init__(self) -> None:
         self._letters, self._pairs = KmerEncoder(1), KmerEncoder(2)
@@ -39,6 +41,10 @@ class CompositionEncoder:
         letters = self._letters.encode(sequences)
         gc = letters[:, 1] + letters[:, 2]
         return np.column_stack([np.log10(1 + lengths), gc, letters, self._pairs.encode(sequences)])
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no base."""
+        return self._letters.count_letters(sequences)
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> CompositionEncoder:

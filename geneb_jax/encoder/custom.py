@@ -11,7 +11,8 @@ The least that works::
 Options of the string go to the constructor as keywords, converted to bool, int or float where it says so
 by annotation or default. A class without an ``info`` gets one: the revision is a digest of its code and of that of its
 project (`geneb_jax.encoder.own_code`), the options are its settings, and an option that names a file or folder is
-recorded as the digest of what that holds.
+recorded as the digest of what that holds. A class may say which letters it knows: ``alphabet = "ACGT"`` (others are
+counted as unknown), and ``thymine = "T"`` or ``"U"``, the letter that it is given for both.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.counting import PLAIN, Counts, count_outside
 from geneb_jax.encoder.info import EncoderInfo, Setting
 from geneb_jax.encoder.kinds import KINDS
 from geneb_jax.encoder.own_code import code_digest
@@ -44,6 +46,8 @@ class CustomEncoder:
         self._where = where
         self.info = info
         self.promises = tuple(getattr(inner, "promises", ()))  # `geneb_jax.encoder.check`
+        # `geneb_jax.encoder.counting`; a class that says nothing is given U and T as they are written, and not counted
+        self.thymine: str | None = _thymine(inner, where=where)
 
     def encode(self, sequences: Sequence[str]) -> NumpyFloat:
         """float32 ``(n, width)``. Raises EncoderError where the class fails or returns something else."""
@@ -70,6 +74,28 @@ class CustomEncoder:
                 cure=f"return one row per sequence and {self.info.width} columns, or correct `width`",
             )
         return np.ascontiguousarray(array, dtype=np.float32)
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts | None:
+        """As the class counts, or else by its ``alphabet``; None where it has neither."""
+        count = getattr(self._inner, "count_letters", None)
+        if callable(count):
+            found = count(list(sequences))
+            return found if isinstance(found, Counts) else None
+        alphabet = getattr(self._inner, "alphabet", None)
+        if not isinstance(alphabet, str) or not alphabet.isascii():
+            return None
+        known = np.zeros(256, bool)
+        known[list(alphabet.encode("ascii"))] = True
+        counts = count_outside(sequences, known)
+        plain = np.array([sum(c in PLAIN and c not in alphabet for c in s) for s in sequences], np.int64)
+        return counts._replace(plain=plain)
+
+
+def _thymine(inner: object, *, where: str) -> str | None:
+    found = getattr(inner, "thymine", None)
+    if found in ("T", "U", None):
+        return found
+    raise EncoderError(f"`thymine` is {found!r}", where=where, cure='set it to "T" or "U", or leave it out')
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> CustomEncoder:

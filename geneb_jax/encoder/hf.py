@@ -28,6 +28,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import Work, run_batches
+from geneb_jax.encoder.counting import Counts, TokenCounter, respelled
 from geneb_jax.encoder.hf_files import check_revision, own_code
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.hf_tokens import Template, Window, batches, find_template, windows
@@ -67,6 +68,8 @@ class HFEncoder:
                 device=self._devices[0],
                 trust_remote_code=trust,
             )
+        self._tokenizer, self.thymine = respelled(self._tokenizer)
+        self._counter = TokenCounter(self._tokenizer)
         self._template = (
             find_template(self._tokenizer, where=where) if values["add_special_tokens"] else Template((), ())
         )
@@ -123,6 +126,11 @@ class HFEncoder:
         room = None if self._limit is None else self._limit - self._template.num_tokens
         made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
         return TokenWindows(made, len(sequences))
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts | None:
+        """What of each sequence is not read; None where the tokenizer does not show its vocabulary."""
+        room = None if self._limit is None or self._overflow != "truncate" else self._limit - self._template.num_tokens
+        return self._counter.count(sequences, room) if self._counter.can_tell else None
 
     def compute(self, prepared: TokenWindows, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
         """One array for each view; ``done`` is told how many more sequences are finished."""
@@ -230,6 +238,8 @@ class HFEncoder:
             settings["compile"] = True
         if used["random_weights"] is None:  # likewise
             del settings["random_weights"]
+        if self.thymine == "U":  # likewise: stores from before that were given T, which such a model does not know
+            settings["thymine"] = "U"
         return View(
             index,
             pooling,

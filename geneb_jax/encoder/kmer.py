@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.kinds import KMER
 from geneb_jax.encoder.letters import BASES, CODE, joined
@@ -25,6 +26,8 @@ _BLOCK_BYTES = 8 << 20  # output rows handled at once: near the cache, and bound
 
 class KmerEncoder:
     """Word frequencies or counts; see the module's text for the rule."""
+
+    thymine = "T"
 
     def __init__(self, k: int, *, counts: bool = False, canonical: bool = False) -> None:
         self._k = k
@@ -53,6 +56,14 @@ class KmerEncoder:
         for start in range(0, len(sequences), step):
             self._fill(sequences[start : start + step], out[start : start + step])
         return out
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no base, and sequences shorter than a word."""
+        counts = count_outside(sequences, CODE >= 0)
+        short = np.array([len(sequence) < self._k for sequence in sequences], bool)
+        counts.dropped[short] = [len(s) for s, is_short in zip(sequences, short, strict=True) if is_short]
+        counts.unknown[short] = 0
+        return counts
 
     def _fill(self, sequences: Sequence[str], out: NumpyFloat) -> None:
         letters, rows = joined(sequences)

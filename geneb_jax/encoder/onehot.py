@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.kinds import ONEHOT
 from geneb_jax.encoder.letters import SHARE, to_bytes
@@ -28,6 +29,7 @@ class OneHotEncoder:
     """Flattened one-hot letters at a fixed number of positions; see the module's text."""
 
     promises = ("lower case",)
+    thymine = "T"
 
     def __init__(self, length: int = DEFAULT_LENGTH, *, align: str = "center", ambiguous: str = "fraction") -> None:
         self._length = length
@@ -51,6 +53,10 @@ class OneHotEncoder:
             else:
                 letters[row, margin : margin + len(sequence)] = to_bytes(sequence)
         return self._table[letters].reshape(len(sequences), self.info.width)
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters whose numbers are all zero, and those past the positions."""
+        return count_outside(sequences, self._table.any(axis=1), self._length)
 
 
 def load(spec: EncoderSpec, options: Mapping[str, object]) -> OneHotEncoder:

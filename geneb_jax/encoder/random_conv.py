@@ -23,6 +23,7 @@ from flax import nnx
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.backend import devices
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.flax.buckets import gather, run_buckets
 from geneb_jax.encoder.info import EncoderInfo, minor_version
 from geneb_jax.encoder.kinds import RANDOM_CONV
@@ -84,6 +85,7 @@ class RandomConvEncoder:
     """The network with weights from a seed; they are drawn on first use."""
 
     promises = ("lower case",)
+    thymine = "T"
 
     def __init__(self, width: int, *, seed: int = 0) -> None:
         self._width, self._seed = width, seed
@@ -109,6 +111,10 @@ class RandomConvEncoder:
             sequences, lambda letters, lengths: forward(SHARE[letters], lengths), lambda n: _BUCKET_POSITIONS // n
         )
         return gather(done, len(sequences), self._width)
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no nucleotide code."""
+        return count_outside(sequences, SHARE.any(axis=1))
 
 
 def _build(width: int, seed: int) -> Callable[[NumpyFloat, NumpyFloat], jax.Array]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import Budget, run_batches
+from geneb_jax.encoder.counting import Counts
 from geneb_jax.encoder.info import Encoder, EncoderInfo
 from geneb_jax.encoder.load import load_encoder
 from geneb_jax.encoder.spec import parse_spec
@@ -102,6 +103,11 @@ class _Plain:
         self.views = encoder.views if isinstance(encoder, ViewEncoder) else (encoder.info,)
         self.budget = Budget()
         self.promises = tuple(getattr(encoder, "promises", ()))  # `geneb_jax.encoder.check`
+        self.thymine: str | None = getattr(encoder, "thymine", None)  # `geneb_jax.encoder.counting`
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts | None:
+        count = getattr(self._encoder, "count_letters", None)
+        return None if count is None else count(sequences)
 
     def encode_views(self, sequences: Sequence[str]) -> list[NumpyFloat]:
         return self.compute(self.prepare(sequences))

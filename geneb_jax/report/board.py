@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from geneb_jax.report.naming import encoder_name, series_name
+from geneb_jax.report.reading import Reading
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import FLOOR_FAMILY, Aggregate, Metric, Series, TaskScore, aggregate, task_scores
@@ -27,6 +28,7 @@ class Board:
     def __init__(self, runs: Runs, metric: Metric = "mcc") -> None:
         self.runs = runs
         self.metric: Metric = metric
+        self.reading = Reading(runs)
         self.scores = task_scores(runs.records, metric)
         floors = [e.digest for e in runs.meta.encoders if e.family == FLOOR_FAMILY]
         self.aggregates = aggregate(self.scores, runs.meta.suite.categories, floors=floors)
@@ -43,6 +45,10 @@ class Board:
     def encoder(self, series: Series) -> str:
         """The encoder's name, with a part of its digest where two of these runs share it."""
         return encoder_name(series, self.series)
+
+    def marks(self, found: Aggregate | TaskScore) -> str:
+        """`marks_of`, and that of letters that were not read."""
+        return marks_of(found) + self.reading.mark(found)
 
 
 def control_lines(runs: Runs) -> list[str]:

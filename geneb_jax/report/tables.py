@@ -16,11 +16,11 @@ from geneb_jax.report.board import (
     Board,
     control_lines,
     failures,
-    marks_of,
     partial_lines,
 )
 from geneb_jax.report.layout import Column, number_range, packed, share, value
 from geneb_jax.report.naming import chooses_penalty, penalty
+from geneb_jax.report.reading import UNREAD, UNREAD_SIGN
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
@@ -193,7 +193,7 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     present = [c for c in categories if any(c in a.categories for a in rows)]
     # over a single category all means are the same number
     single = len(present) < 2
-    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, marks_of(a)) for a in rows])]
+    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, board.marks(a)) for a in rows])]
     if not single:
         columns.append(Column("micro", [value(a.micro, a.micro_std) for a in rows]))
     if regime != "full":
@@ -245,7 +245,7 @@ def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Tab
     columns = []
     for series in board.series:
         scores = [found.get((series, regime, task)) for task, regime in rows]
-        cells = ["–" if s is None else value(s.mean, s.std, marks_of(s)) for s in scores]
+        cells = ["–" if s is None else value(s.mean, s.std, board.marks(s)) for s in scores]
         # options of an encoder on a line of their own: the scores below are narrow
         columns.append(Column(board.name(series).replace(",", ",\n"), cells))
     return packed(left, columns, width)
@@ -270,6 +270,11 @@ def _legend(board: Board) -> Iterator[str]:
         defect = defect_of(encoder.settings)
         if defect and encoder.digest in listed:
             yield f"{encoder.name}: reference preset with a known defect: {defect}"
+    if any(board.reading.mark(a) for a in rows):
+        yield f"{UNREAD} {UNREAD_SIGN[1]}."
+    for encoder in board.runs.meta.encoders:
+        if encoder.digest in listed:
+            yield from (f"{UNREAD} {line}" for line in board.reading.lines(encoder.digest, encoder.name))
     default = sum(a.num_default for a in rows)
     if default:
         used = dict.fromkeys(p["C_without_held_out"] for p in board.runs.meta.settings.probes if p.get("C") == "auto")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.check import CheckReport
+from geneb_jax.encoder.counting import SPELLINGS
 from geneb_jax.encoder.info import Encoder, EncoderInfo
 from geneb_jax.encoder.views import StagedEncoder, ViewEncoder, staged
 from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError, StoreError
@@ -22,6 +23,7 @@ from geneb_jax.run.embedding_checks import Drift, check_views, measure_drift
 from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
 from geneb_jax.run.embedding_reuse import compare_stored
+from geneb_jax.run.reading import Letters, by_task, count_or_stop
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
 from geneb_jax.store.arrays import Compression
 from geneb_jax.store.files import free_bytes, no_space
@@ -43,7 +45,8 @@ class EmbedReport:
     ``checks`` says in one line what the encoder's checks found, where they ran.
     ``halvings`` counts how often memory ran out and batches were halved; ``drift`` is that of half precision.
     ``non_finite`` counts this suite's sequences whose vector holds NaN or infinities, ``bad_tasks`` names the
-    tasks they belong to.
+    tasks they belong to. ``letters`` says of every task what the encoder does not read (`geneb_jax.run.reading`); None
+    where it cannot tell.
     """
 
     encoder: str
@@ -66,6 +69,7 @@ class EmbedReport:
     halvings: int = 0
     drift: Drift | None = None
     checks: str | None = None
+    letters: Mapping[str, Letters] | None = None
 
     @property
     def saved_by_dedupe(self) -> int:
@@ -117,6 +121,7 @@ class EmbedOptions(TypedDict, total=False):
     compression: Compression
     stored_as: str | None
     wait: float
+    allow_unread: bool
 
 
 def embed(
@@ -152,12 +157,14 @@ def embed_views(
     compression: Compression = "none",
     stored_as: str | None = None,
     wait: float = 0.0,
+    allow_unread: bool = False,
 ) -> ViewsReport:
     """`embed` for every view of an encoder at once: one element of the store each, from one pass over the sequences.
 
     A view's rows are committed on their own, and a sequence is embedded when some view lacks it. A view that
     fails its checks is left out and named; when all do, the first one's EncoderError is raised. Raises as
-    `embed` does.
+    `embed` does, and EncoderError where the encoder does not read a task's letters (`geneb_jax.run.reading`) and not
+    ``allow_unread``.
     """
     clock = Clock()
     if tasks:
@@ -168,7 +175,9 @@ def embed_views(
     manifests = [manifest_of(info).stored_as(stored_as or "float32") for info in engine.views]
     with open_store(store_path, "a", wait=wait) as root:
         with clock.phase("read"):
-            read = _read(suite)
+            thymine = getattr(engine, "thymine", None)
+            read = _read(suite, thymine)
+            letters = count_or_stop(engine, store_path, manifests[0], read, thymine, allowed=allow_unread)
             held = {number: one for number, m in enumerate(manifests) if (one := _stored(store_path, m)) is not None}
             lacking = [
                 len(held[number].missing(read.sequences)) if number in held else len(read.sequences)
@@ -206,7 +215,7 @@ def embed_views(
             with clock.phase("write"):
                 if drift is not None:
                     put_measure(store, "drift", drift.as_json())
-                warnings, bad_tasks, bad_rows = _write_splits(store, suite, read)
+                warnings, bad_tasks, bad_rows = _write_splits(store, suite, read, letters)
             reports.append(
                 EmbedReport(
                     encoder=manifests[number].name,
@@ -228,6 +237,7 @@ def embed_views(
                     halvings=engine.budget.halvings,
                     drift=drift,
                     checks=checked[number].summary() if checked else None,
+                    letters=None if letters is None else by_task(letters),
                 )
             )
         return ViewsReport(
@@ -236,7 +246,8 @@ def embed_views(
         )
 
 
-def _read(suite: Suite) -> _Read:
+def _read(suite: Suite, thymine: str | None) -> _Read:
+    spell = SPELLINGS[thymine]
     numbers: dict[str, int] = {}
     failed: list[tuple[str, GenebError]] = []
     splits, warnings, total = [], [], 0
@@ -248,7 +259,7 @@ def _read(suite: Suite) -> _Read:
             continue
         warnings += [f"{task.id}: {text}" for text in task.warnings]
         for name, split in task.splits.items():
-            rows = [numbers.setdefault(normalise(s), len(numbers)) for s in split.sequences]
+            rows = [numbers.setdefault(spell(normalise(s)), len(numbers)) for s in split.sequences]
             splits.append((task, name, np.array(rows, np.int64)))
             total += len(rows)
     if failed and not splits:
@@ -330,7 +341,9 @@ def _encode(engine: StagedEncoder, views: list[int], work: _Work, read: _Read, c
         Pipeline(prepare, compute, write, clock).run(work.cuts)
 
 
-def _write_splits(store: EmbeddingStore, suite: Suite, read: _Read) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+def _write_splits(
+    store: EmbeddingStore, suite: Suite, read: _Read, letters: Mapping[tuple[str, str], Letters] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """Write the row index of every split; returns warnings, tasks with bad vectors, and their count."""
     row_of = store.lookup(read.sequences)
     bad = np.isin(row_of, store.non_finite_rows)
@@ -360,6 +373,7 @@ def _write_splits(store: EmbeddingStore, suite: Suite, read: _Read) -> tuple[tup
                 suite_version=suite.version,
                 suite_source=task.source,
                 warnings=task.warnings,
+                letters=None if letters is None else letters[task.id, name].as_json(),
             )
         )
         if bad[numbers].any():

@@ -27,6 +27,7 @@ from geneb_jax.run.outdated import changed_encoders, outdated_tasks, require_cur
 from geneb_jax.run.phases import PhaseClock, device_names
 from geneb_jax.run.presets import defect_of, preset_of, require_one_preset
 from geneb_jax.run.probing_progress import bar
+from geneb_jax.run.reading import letter_columns
 from geneb_jax.run.ready import Ready, task_meta
 from geneb_jax.run.record import Record, record_id
 from geneb_jax.run.streaming import Reader
@@ -380,6 +381,7 @@ class _Worker:
             n_train_total=None if train is None else len(train),
             n_test=None if test is None else len(test),
             width=manifest.width,
+            **letter_columns(train, test),
             **(fields | values),  # type: ignore[arg-type]
         )
 

@@ -82,6 +82,18 @@ COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "n_test": ("int64", "test rows, all of which are scored"),
     "num_classes": ("int64", "classes in training and test rows together"),
     "width": ("int64", "columns of the embedding"),
+    "letters": (
+        "int64",
+        "letters of the training and test rows; null, as the seven below, where they were not counted",
+    ),
+    "unknown_letters": ("int64", "those that the encoder has no sign for: unknown tokens, ambiguity codes it zeroes"),
+    "unknown_sequences": ("int64", "rows with such letters"),
+    "dropped_letters": ("int64", "those of which nothing reaches the encoder: its tokenizer makes no token of them"),
+    "dropped_sequences": ("int64", "rows with such letters"),
+    "cut_letters": ("int64", "those past what the encoder reads of a sequence: truncated, or cropped"),
+    "cut_sequences": ("int64", "rows with such letters"),
+    "respelled_sequences": ("int64", "rows that were given with U as T, or T as U: the letter that the encoder knows"),
+    "unread_allowed": ("int64", "1 where more was unread than embedding stops at, and the user went on; else 0"),
     "seconds": (
         "float64",
         "time attributed to this fit; lanes fitted together share it, repeats cost nothing",
@@ -132,6 +144,15 @@ class Record:
     preset: str | None = None
     defect: str | None = None
     control: str | None = None
+    letters: int | None = None
+    unknown_letters: int | None = None
+    unknown_sequences: int | None = None
+    dropped_letters: int | None = None
+    dropped_sequences: int | None = None
+    cut_letters: int | None = None
+    cut_sequences: int | None = None
+    respelled_sequences: int | None = None
+    unread_allowed: int | None = None
 
     def __post_init__(self) -> None:
         for name in _FLOATS:

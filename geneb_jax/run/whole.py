@@ -50,11 +50,13 @@ def embed_and_probe(
     progress: bool = True,
     command: Sequence[str] = (),
     trust_remote_code: bool = False,
+    allow_unread: bool = False,
 ) -> WholeRun:
     """Embed a suite with every encoder into `store` (default: `out`/store) and probe what it then holds.
 
     All encoders are loaded first, so that a wrong name stops at once. One that fails its checks is left out
-    and named, unless it is the only one. `trust_remote_code` lets models of the hub run code of their own.
+    and named, unless it is the only one; so is one that does not read a task's letters, unless `allow_unread`
+    (`geneb_jax.run.reading`). `trust_remote_code` lets models of the hub run code of their own.
 
     Raises:
         GenebError: as `load_encoder`, `embed` and `probe` do.
@@ -81,7 +83,7 @@ def embed_and_probe(
         # a model leaves the device when its vectors are stored: the next one, and the fits, need the memory
         encoder = loaded.pop(0)
         try:
-            reports.append(embed(encoder, chosen, store, progress=progress))
+            reports.append(embed(encoder, chosen, store, progress=progress, allow_unread=allow_unread))
         except EncoderError as error:
             if only:
                 raise

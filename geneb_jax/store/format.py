@@ -51,9 +51,10 @@ process killed in between leaves chunks that nobody reads and that the next writ
 **Split index.** One per (task, split): ``rows`` (int64, the row in ``embeddings`` of every sequence of
 the split, in the data's order, so rows repeat where sequences do) and ``labels`` (int64). Attributes:
 ``task_id``, ``split``, ``kind``, ``category``, ``label``, ``num_classes``, ``data_digest``, ``suite``
-(name, version, source), ``num_rows``, ``warnings``, ``generation``, ``rows_sha256``, ``labels_sha256``
-and ``checksum`` (SHA-256 over the other attributes as JSON with sorted keys and no spaces). The
-attributes are written last and are the finish marker: a folder without them is an index that was being
+(name, version, source), ``num_rows``, ``warnings``, ``generation``, ``rows_sha256``, ``labels_sha256``,
+where they were counted ``letters`` (what the encoder does not read of the split's sequences, whole numbers by name:
+`geneb_jax.run.reading`), and ``checksum`` (SHA-256 over the other attributes as JSON with sorted keys and no spaces).
+The attributes are written last and are the finish marker: a folder without them is an index that was being
 written. When the data of a task change, a new generation is written beside the old one, which is then
 deleted; of two finished generations the higher counts.
 
@@ -196,6 +197,7 @@ class SplitIndex:
     suite_version: str = ""
     suite_source: str = ""
     warnings: tuple[str, ...] = ()
+    letters: Mapping[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -130,7 +130,9 @@ def blocks(source: Source) -> Iterator[tuple[int, int]]:
 def describe(split: SplitIndex) -> dict[str, Any]:
     """All of a split index but its arrays."""
     plain = {f.name: getattr(split, f.name) for f in fields(split) if f.name not in ("rows", "labels")}
-    return {**plain, "warnings": list(split.warnings)}
+    counted = {} if split.letters is None else {"letters": dict(split.letters)}
+    del plain["letters"]
+    return {**plain, "warnings": list(split.warnings), **counted}
 
 
 def restore(record: dict[str, Any], rows: NDArray[np.int64], labels: NDArray[np.int64]) -> SplitIndex:

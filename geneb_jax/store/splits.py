@@ -189,6 +189,7 @@ def read(root: Place, key: str, entry: Entry) -> SplitIndex:
         suite_version=suite["version"],
         suite_source=suite["source"],
         warnings=tuple(attributes["warnings"]),
+        letters=attributes.get("letters"),
     )
 
 
@@ -228,4 +229,6 @@ def _attributes(split: SplitIndex, rows: NDArray[np.int64], labels: NDArray[np.i
         "warnings": list(split.warnings),
         "rows_sha256": sha256(rows),
         "labels_sha256": sha256(labels),
+        # left out where nobody counted, as in stores from before
+        **({} if split.letters is None else {"letters": dict(split.letters)}),
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from geneb_jax.encoder.counting import Written
 from geneb_jax.encoder.families.base import Preset, Rule
 from geneb_jax.encoder.hf_files import own_code, read_json, refuse_own_code
 from geneb_jax.encoder.hf_source import Source
@@ -60,20 +61,6 @@ class OneByOne:
         special = bool(options.get("add_special_tokens", True))
         made = [self._tokenizer(text, add_special_tokens=special, **self._arguments) for text in texts]
         return {"input_ids": [[int(i) for i in one["input_ids"]] for one in made]}
-
-
-class Written:
-    """A tokenizer that is given sequences in the family's spelling."""
-
-    def __init__(self, tokenizer: Any, spelling: Callable[[str], str]) -> None:
-        self._tokenizer, self._spelling = tokenizer, spelling
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tokenizer, name)
-
-    def __call__(self, texts: Sequence[str], **options: Any) -> Any:
-        """As the tokenizer's own call."""
-        return self._tokenizer([self._spelling(text) for text in texts], **options)
 
 
 def load_network(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.families import loader
 from geneb_jax.encoder.families.base import Family
 from geneb_jax.encoder.families.loading import Network
@@ -59,6 +60,7 @@ class BinEncoder:
     """The trunk of a model over bins, averaged. Made by `load_bins`."""
 
     promises = ("lower case",)
+    thymine = "T"
 
     def __init__(
         self, entry: ModelEntry, family: Family, rule: Bins, model: Any, source: Source, values: Mapping[str, Setting]
@@ -119,6 +121,10 @@ class BinEncoder:
                     first, last = self.covered(len(sequence))
                     out[start + i] = bins[i, first:last].mean(dim=0).cpu().numpy()
         return out
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no base, which are zeros, and those past the window."""
+        return count_outside(sequences, ONE_HOT.any(axis=1), self._window)
 
     def covered(self, length: int) -> tuple[int, int]:
         """The bins that are averaged, as a range: all of them in the reference preset."""

@@ -14,9 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from geneb_jax.encoder.counting import Written
 from geneb_jax.encoder.families.base import Family
 from geneb_jax.encoder.families.loader import find_entry_source, resolved, working_dtype
-from geneb_jax.encoder.families.loading import Network, OneByOne, Read, Written, torch_dtype
+from geneb_jax.encoder.families.loading import Network, OneByOne, Read, torch_dtype
 from geneb_jax.encoder.families.rules import plain_bases, spaced
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
 from geneb_jax.encoder.hf_files import check_files, refuse_own_code

@@ -13,6 +13,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import Work, is_out_of_memory, run_batches
+from geneb_jax.encoder.counting import Counts, TokenCounter, respelled
 from geneb_jax.encoder.families.base import Family, Preset, Rule
 from geneb_jax.encoder.families.loading import Network, layer_widths
 from geneb_jax.encoder.hf_source import Source
@@ -42,6 +43,8 @@ class TokenEncoder:
         from geneb_jax.encoder import hf_model
 
         self._entry, self._family, self._network, self._source = entry, family, network, source
+        self._tokenizer, self.thymine = respelled(network.tokenizer)
+        self._counter = TokenCounter(self._tokenizer)
         self._values = dict(values)
         self._where = f"encoder {entry.display!r}"
         self._torch_side = hf_model
@@ -132,6 +135,12 @@ class TokenEncoder:
             made.extend(Window(row, ids[start : start + rule.window]) for start in starts)
         return TokenWindows(made, len(sequences))
 
+    def count_letters(self, sequences: Sequence[str]) -> Counts | None:
+        """What of each sequence is not read; None where the tokenizer does not show its vocabulary."""
+        windows = self._rule.window is not None
+        room = None if self._limit is None or windows else self._limit - self._network.template.num_tokens
+        return self._counter.count(sequences, room, self._rule.multiple) if self._counter.can_tell else None
+
     def compute(self, prepared: TokenWindows, done: Callable[[int], None] | None = None) -> list[NumpyFloat]:
         """One array for each view; ``done`` is told how many more sequences are finished."""
         made, extra = prepared.windows, self._network.template.num_tokens
@@ -185,7 +194,7 @@ class TokenEncoder:
         rule, known = self._rule, self._network.vocabulary
         for start in range(0, len(sequences), _AT_ONCE):
             part = sequences[start : start + _AT_ONCE]
-            encoded = self._network.tokenizer(
+            encoded = self._tokenizer(
                 [s[: len(s) // rule.multiple * rule.multiple] for s in part],
                 add_special_tokens=False,
                 return_attention_mask=False,
@@ -317,6 +326,7 @@ class TokenEncoder:
         if values["dtype"] in (preset.dtype, preset.cuda_dtype):
             asked["dtype"] = None  # asked for, and what it would have been
         unusual = {"untrained_seed": values.get("random_weights"), "compile": values.get("compile") or None}
+        unusual["thymine"] = "U" if self.thymine == "U" else None
         return View(
             index,
             pooling,

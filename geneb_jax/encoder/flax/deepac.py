@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from geneb_jax.axes import NumpyFloat, NumpyInt
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.flax.buckets import ONE_HOT, gather, pad
 from geneb_jax.encoder.flax.h5 import H5File, open_h5
 from geneb_jax.encoder.flax.splice_load import digest_file, package_folder
@@ -108,6 +109,10 @@ class DeePaCEncoder:
         out = np.zeros((len(sequences), self.info.width), dtype=np.float32)
         np.add.at(out, rows, vectors)
         return out / np.maximum(np.bincount(rows, minlength=len(sequences)), 1).astype(np.float32)[:, None]
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no base, and those past 250 where reads are cut."""
+        return count_outside(sequences, ONE_HOT.any(axis=1), READ if self._overflow == "truncate" else None)
 
     def scores(self, reads: Sequence[str]) -> NumpyFloat:
         """The original's output ``(n,)`` for reads of at most 250 bases: is it from a virus that infects humans?"""

@@ -21,6 +21,7 @@ import numpy as np
 from flax import nnx
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.counting import Counts, count_outside
 from geneb_jax.encoder.flax.buckets import ONE_HOT, gather, run_buckets
 from geneb_jax.encoder.info import EncoderInfo
 
@@ -143,6 +144,7 @@ class SpliceEncoder:
     """One or several networks of the layout, pooled over the bases of a sequence, side by side."""
 
     promises = ("lower case",)
+    thymine = "T"
 
     def __init__(
         self, networks: Sequence[tuple[Layout, dict[str, NumpyFloat]]], info: EncoderInfo, *, pooling: str
@@ -174,6 +176,10 @@ class SpliceEncoder:
         """float32 ``(n, width)``."""
         parts = [run_buckets(sequences, functools.partial(self._pooled, state), self._rows) for state in self._states]
         return np.concatenate([gather(done, len(sequences), CHANNELS) for done in parts], axis=1)
+
+    def count_letters(self, sequences: Sequence[str]) -> Counts:
+        """What of each sequence is not read: letters that are no base, which are zeros."""
+        return count_outside(sequences, ONE_HOT.any(axis=1))
 
     def probabilities(self, sequences: Sequence[str]) -> list[NumpyFloat]:
         """The networks' mean output, per sequence ``(length, 3)``: neither, acceptor, donor at every base."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from geneb_jax.report.board import Board, marks_of
+from geneb_jax.report.board import Board
 from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import MACRO, MICRO, OF_RUN, Cell, Entrant, Place, TaskEntry, key_of
 from geneb_jax.run.presets import defect_of
@@ -46,7 +46,13 @@ def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
                 meta.family if meta and meta.family else "run",
                 params.get(series),
                 tuple((name, text) for name, text in facts.items() if text),
-                (f"Reference preset with a known defect: {defect}.",) if defect else (),
+                (
+                    *((f"Reference preset with a known defect: {defect}.",) if defect else ()),
+                    *(
+                        f"Not read: {line}."
+                        for line in board.reading.lines(series.encoder_digest, meta.name if meta else key)
+                    ),
+                ),
             )
         )
     return found
@@ -74,10 +80,10 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
     keys = run_keys(board)
     found: dict[str, Cells] = {regime: {} for regime in board.regimes}
     for one in board.aggregates:
-        for place, cell in _means(one):
+        for place, cell in _means(one, board):
             found[one.regime].setdefault(place, {})[keys[one.series]] = cell
     for score in board.scores:
-        cell = Cell(score.mean, std=score.std, marks=marks_of(score))
+        cell = Cell(score.mean, std=score.std, marks=board.marks(score))
         found[score.regime].setdefault(("task", score.task), {})[keys[score.series]] = cell
     if resampled:
         for interval in resampled.scores:
@@ -92,8 +98,8 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
     return found
 
 
-def _means(one: Aggregate) -> Iterable[tuple[Place, Cell]]:
-    whole = Cell(one.macro, marks=marks_of(one), num_tasks=one.num_tasks, num_in_suite=one.num_in_suite)
+def _means(one: Aggregate, board: Board) -> Iterable[tuple[Place, Cell]]:
+    whole = Cell(one.macro, marks=board.marks(one), num_tasks=one.num_tasks, num_in_suite=one.num_in_suite)
     yield MACRO, replace(whole, std=one.macro_std, gain=one.gain)
     yield MICRO, replace(whole, value=one.micro, std=one.micro_std)
     for name, score in one.categories.items():

@@ -8,6 +8,7 @@ from typing import Final
 from geneb_jax.published import SizeVersion
 from geneb_jax.report.board import DEFAULT_C
 from geneb_jax.report.claims import ADJUSTED, TIED, alpha
+from geneb_jax.report.reading import UNREAD_SIGN
 from geneb_jax.report.uncertainty import MARKS
 from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
 from geneb_jax.run.runs import Runs
@@ -90,6 +91,6 @@ def legend(runs: Runs, cells: Mapping[str, Mapping[Place, Mapping[str, Cell]]]) 
     marks = {sign for cell in shown for sign in cell.marks}
     seen = set(runs.records["status"].to_pylist())
     found = [(s.mark, f"{s.label.replace('_', ' ')}: {s.sentence}") for s in Status if s.mark and s.label in seen]
-    found += [(sign, meaning) for sign, meaning in (*MARKS.values(), DEFAULT_C_SIGN) if sign in marks]
+    found += [(sign, meaning) for sign, meaning in (*MARKS.values(), DEFAULT_C_SIGN, UNREAD_SIGN) if sign in marks]
     found += [TIE_SIGN] if any(cell.tied for cell in shown) else []
     return tuple(found)
