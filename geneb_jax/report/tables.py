@@ -274,7 +274,7 @@ def _legend(board: Board) -> Iterator[str]:
         yield f"{UNREAD} {UNREAD_SIGN[1]}."
     for encoder in board.runs.meta.encoders:
         if encoder.digest in listed:
-            yield from (f"{UNREAD} {line}" for line in board.reading.lines(encoder.digest, encoder.name))
+            yield from (f"Letters: {line}." for line in board.reading.lines(encoder.digest, encoder.name))
     default = sum(a.num_default for a in rows)
     if default:
         used = dict.fromkeys(p["C_without_held_out"] for p in board.runs.meta.settings.probes if p.get("C") == "auto")

@@ -52,6 +52,9 @@ class OneByOne:
         self._tokenizer = tokenizer
         self._arguments = dict(arguments)
 
+    def __len__(self) -> int:
+        return len(self._tokenizer)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tokenizer, name)
 

@@ -49,7 +49,7 @@ def run_entrants(board: Board, params: Mapping[Series, int]) -> list[Entrant]:
                 (
                     *((f"Reference preset with a known defect: {defect}.",) if defect else ()),
                     *(
-                        f"Not read: {line}."
+                        f"Letters: {line}."
                         for line in board.reading.lines(series.encoder_digest, meta.name if meta else key)
                     ),
                 ),
