@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"geneb_jax": ROOT / "geneb_jax", "geneb_kernels": ROOT / "kernels" / "geneb_kernels"}
-GROUND = {"errors", "status", "axes", "alphabet", "whole", "paths", "backend"}
+GROUND = {"errors", "status", "axes", "alphabet", "whole", "paths", "backend", "plain"}
 NUMERICS = {"linear", "metric", "solve", "probes"}
 DATA = {"task", "encoder", "store"}
 ALLOWED: dict[str, set[str]] = {
@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "whole": {"errors"},
     "paths": {"errors"},
     "backend": {"errors"},
+    "plain": {"errors"},
     "geneb_kernels": set(),
     "linear": {"axes", "geneb_kernels"},
     "metric": {"axes"},
@@ -30,12 +31,12 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"linear", "solve", "metric", "geneb_kernels", *GROUND},
     "estimator": {"probes", "linear", "solve", "metric", *GROUND},
     "published": {"errors", "axes"},
-    "task": {"published", "errors", "axes", "alphabet", "whole", "paths", "backend"},
+    "task": {"published", "errors", "axes", "alphabet", "whole", "paths", "backend", "plain"},
     "encoder": {"published", "errors", "axes", "alphabet", "paths", "backend"},
     "store": {"errors", "axes", "whole", "paths", "backend"},
     "run": NUMERICS | DATA | GROUND | {"geneb_kernels"},
-    "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published", "backend"},
-    "report": {"stats", "probes", "run", "status", "published", "errors", "paths"},
+    "stats": {"metric", "probes", "run", "status", "errors", "axes", "geneb_kernels", "published", "backend", "plain"},
+    "report": {"stats", "probes", "run", "status", "published", "errors", "paths", "plain"},
     "cli": NUMERICS | DATA | GROUND | {"run", "stats", "report", "estimator", "published", "geneb_kernels"},
 }
 # heavy package -> modules that are only reached when it is needed, and may import it at their top

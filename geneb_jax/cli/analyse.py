@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.cli.boards import board_options, open_board, published_board
-from geneb_jax.cli.options import resample_options, split_known, split_list
+from geneb_jax.cli.options import Finite, refuse_without_run, resample_options, split_known, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Answer = tuple[Any, "list[Section]"]
 @click.option("--regime", default="full", show_default=True, help="Of the scores; few-shot looks at all.")
 @click.option("--few", default="10shot", show_default=True, help="The regime whose winners few-shot compares.")
 @board_options
-@click.option("--ratio", type=click.FloatRange(min=1, min_open=True), default=5.0, show_default=True,
+@click.option("--ratio", type=Finite(min=1, min_open=True), default=5.0, show_default=True,
               help="Of sizes, from which on a smaller model that scores higher counts as a reversal.")  # fmt: skip
 @click.option("--in-domain", default="paper", show_default=True, metavar="SET",
               help="Models that reversals are counted among: paper (the 36 it calls in-domain), all, or names with "
@@ -89,6 +89,8 @@ def command(
             board = ScoreBoard.published(version).beside(board)
             notes = protocol_differences(opened, board.tasks)
     else:
+        board_only = "without RUN the official board is analysed, whose scores are points of MCC"
+        refuse_without_run(board_only, "published", "source", "metric", "resamples", "seed", "groups")
         board = published_board(version, own_sizes)
     if len(board.models) < 2:
         raise UsageError(

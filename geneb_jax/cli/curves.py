@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from geneb_jax.cli.bootstrap import check_scopes
-from geneb_jax.cli.options import resample_options, split_numbers, suite_options
+from geneb_jax.cli.options import Finite, resample_options, split_numbers, suite_options
 from geneb_jax.errors import ExitCode
 
 
@@ -23,7 +23,7 @@ from geneb_jax.errors import ExitCode
 )
 @click.option("--scope", "scopes", default="macro", show_default=True, metavar="LIST",
               help="Which scores: macro, micro, category, task.")  # fmt: skip
-@click.option("--chance", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True,
+@click.option("--chance", type=Finite(0, 1, min_open=True), default=0.95, show_default=True,
               help="With which a ranking by few draws is to be that of the other draws.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

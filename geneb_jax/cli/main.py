@@ -12,7 +12,7 @@ try:
 
     from geneb_jax import __version__
     from geneb_jax.cli.door import close_streams, debugging, in_words, open_streams
-    from geneb_jax.errors import ExitCode, GenebError, unknown_name
+    from geneb_jax.errors import ExitCode, GenebError, UsageError, unknown_name
 except KeyboardInterrupt:  # the command has not begun
     raise SystemExit(130) from None
 
@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(argv: Sequence[str] | None) -> int:
     """The exit status of a command line; every error has been told."""
     try:
+        _check_words(sys.argv[1:] if argv is None else argv)
         code = app.main(args=None if argv is None else list(argv), prog_name="geneb", standalone_mode=False)
     except GenebError as error:
         return _tell(error)
@@ -106,6 +107,16 @@ def _run(argv: Sequence[str] | None) -> int:
             traceback.print_exception(error)
         return _tell(in_words(error))
     return int(code) if isinstance(code, int) else int(ExitCode.DONE)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raise UsageError for a word that no file, name or number can be."""
+    for number, word in enumerate(words, start=1):
+        if "\0" in word or any("\ud800" <= letter <= "\udbff" for letter in word):
+            raise UsageError(
+                f"word {number} of the command holds a letter that no name can have: {word[:60]!a}",
+                cure="remove the null byte or the half of a surrogate pair",
+            )
 
 
 def _tell(error: GenebError) -> int:

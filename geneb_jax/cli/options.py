@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 from geneb_jax.probes.solvers import SOLVER_CHOICES
@@ -32,6 +34,25 @@ def together(options: Sequence[Callable[[Any], Any]]) -> Callable[[_Command], _C
         return function
 
     return decorate
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; click's own lets "nan" through, which no bound excludes, and "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Raises click.BadParameter."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a number that can be computed with", param, ctx)
+        return found
+
+
+def refuse_without_run(reason: str, *names: str) -> None:
+    """Raise UsageError for the first of these parameters that was typed: without a run it would change nothing."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{parameter.opts[-1]} has no effect here: {reason}", cure="name a run, or leave it out")
 
 
 task_filter = click.option(
@@ -323,11 +344,11 @@ def resample_options(
             *([regime_filter] if regimes else []),
             click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
                          show_default=True, help="Which score."),
-            click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95,
+            click.option("--level", type=Finite(0, 1, min_open=True, max_open=True), default=0.95,
                          show_default=True, help="Of the intervals."),
-            click.option("--resamples", type=click.IntRange(min=100), default=resamples, show_default=True,
+            click.option("--resamples", type=click.IntRange(100, 1_000_000), default=resamples, show_default=True,
                          help="How many."),
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+            click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
                          help="Of the resamples; the same seed repeats them."),
             click.option("--groups", type=click.Path(path_type=Path), metavar="RULE|CSV",
                          help="Test rows that belong together are drawn together: duplicates (equal sequences), near "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from geneb_jax.cli.boards import board_options, open_board, parse_params, published_board
-from geneb_jax.cli.options import parse_size, resample_options, split_list
+from geneb_jax.cli.options import Finite, parse_size, refuse_without_run, resample_options, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Facts:
               help="Of the weights, for the memory.")  # fmt: skip
 @click.option("--licence", "licences", default="any", show_default=True, metavar="LIST",
               help="any, permissive, non-commercial, or licences such as mit with commas.")  # fmt: skip
-@click.option("--margin", type=click.FloatRange(min=0), metavar="MCC",
+@click.option("--margin", type=Finite(min=0), metavar="MCC",
               help="Differences up to this count as none. Default: on the board, what changes with the tasks that "
               "happen to be in the category; for runs, the paired test.")  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="How many to name.")
@@ -77,6 +77,8 @@ def command(
         opened, board, varied = open_board(runs, resampling, version=version, own_sizes=own_sizes, quiet=as_json)
         families = {encoder.name: encoder.family for encoder in opened.meta.encoders}
     else:
+        board_only = "without RUN the published board answers, whose scores are points of MCC"
+        refuse_without_run(board_only, "source", "metric", "resamples", "seed", "groups")
         board = published_board(version, own_sizes, self_reported=True)
     scope = _scope(board, regime, category)
     facts = {model: _facts(board, model, families, BYTES[precision]) for model in board.models}

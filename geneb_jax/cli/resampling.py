@@ -14,6 +14,7 @@ from geneb_jax.axes import NumpyInt
 from geneb_jax.cli.options import split_list
 from geneb_jax.cli.sequences import RULES, groups_by_rule
 from geneb_jax.errors import DataError
+from geneb_jax.plain import require_file
 
 if TYPE_CHECKING:
     from geneb_jax.run.runs import Runs
@@ -72,15 +73,16 @@ def read_groups(path: Path) -> dict[str, NumpyInt]:
     """
     import csv
 
+    require_file(path)
     held: dict[str, dict[int, str]] = {}
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             for number, line in enumerate(csv.DictReader(file), start=2):
                 row = int(line["row"])
                 if row in held.setdefault(line["task"], {}):
                     raise DataError(f"row {row} of task {line['task']} has two groups", where=f"{path}, line {number}")
                 held[line["task"]][row] = line["group"]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(
             f"the groups cannot be read: {error}", where=str(path), cure="write a CSV with the columns task,row,group"
         ) from error

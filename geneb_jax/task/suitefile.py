@@ -48,6 +48,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from geneb_jax.errors import DataError, MissingDataError
 from geneb_jax.paths import confined
+from geneb_jax.plain import require_file
 from geneb_jax.task.files import SINGLE, FilesReader, TaskFiles, task_folders
 from geneb_jax.task.info import UNCATEGORISED, Suite, TaskInfo
 
@@ -148,6 +149,7 @@ def suite_from_folder(root: Path) -> Suite:
 
 
 def _read(path: Path) -> _SuiteEntry:
+    require_file(path)
     try:
         with path.open("rb") as handle:
             raw: dict[str, Any] = tomllib.load(handle)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geneb_jax.errors import DataError
+from geneb_jax.plain import require_file
 from geneb_jax.published import REGIMES, models, tasks
 
 SCHEMA_VERSION: Final = "1.0"
@@ -113,7 +114,8 @@ def read_submission(path: Path) -> Any:
     Raises:
         DataError: it cannot be read, or is no JSON.
     """
+    require_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"the submission cannot be read: {error}", where=str(path)) from error

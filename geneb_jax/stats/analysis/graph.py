@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geneb_jax.errors import DataError
+from geneb_jax.plain import require_file
 from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests
 
@@ -53,10 +54,11 @@ def read_edges(path: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: it cannot be read, a column is missing, or a name is.
     """
+    require_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(row["model"].strip(), row["baseline"].strip()) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the edges cannot be read: {error}", where=str(path)) from error
     except (KeyError, AttributeError) as error:
         raise DataError(
