@@ -168,14 +168,17 @@ def _print_facts(facts: dict[str, Any]) -> None:
 def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_json: bool) -> int:
     from geneb_jax.report.tables import console
     from geneb_jax.run.parity import LIMITS, all_faults, compare, regime_means
-    from geneb_jax.run.plan import open_elements, resolve_suite
+    from geneb_jax.run.plan import DataCheck, open_elements, resolve_suite
 
     to = console()
     found: dict[str, list[ParityRow]] = {}
     elements = [element for _, element in open_elements([store])]
     chosen = resolve_suite(None, elements).select(patterns)
+    check = DataCheck(chosen)
     for element in elements:
         tasks = [t for t in chosen.ids if t in element.tasks()]
+        for task in tasks:
+            check.require_same(task, {s: element.data_digest(task, s) for s in element.split_names(task)})
         rows = list(compare(element, tasks, dtype=dtype, stock=stock, started=_notice(element)))
         found[element.key] = rows
     faults = {key: [] if stock else all_faults(rows, dtype) for key, rows in found.items()}

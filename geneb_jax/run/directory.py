@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 _META, _RECORDS, _PARTS, _LOCK = "run.json", "records.parquet", "parts", "run.lock"
-_OURS = {_META, _RECORDS, PREDICTIONS, _PARTS, _LOCK, "store"}
+_OURS = {_META, _RECORDS, PREDICTIONS, _PARTS, _LOCK, "store", "sensitivity.json"}
 _PARTIAL = ".partial"
 """How a file is called until it is whole; what a killed command left under such a name is deleted by the next."""
 _RETRIED = {Status.BAD_DATA.label, Status.BAD_EMBEDDING.label}
@@ -60,7 +60,7 @@ class Run:
         """Read a run directory.
 
         Raises:
-            RunError: there is none, or it is damaged or newer than this package.
+            RunError: there is none, or it is damaged, was changed, or is newer than this package.
         """
         folder = Path(path)
         meta = _read_meta(folder)
@@ -70,6 +70,7 @@ class Run:
                 where=str(path),
                 cure="name the folder that --out of `geneb probe`, `run` or `quickstart` was given",
             )
+        _require_recorded(folder, meta)
         return cls(folder, meta, _ordered(_all_records(folder), meta))
 
     @property
@@ -134,7 +135,9 @@ class RunWriter:
             self.meta = self._continue(meta)
             self.meta.sessions.append(session)
             with _writing(self.path):
-                for left in (*self.path.glob(f"*{_PARTIAL}"), *self.path.glob(f"{PREDICTIONS}/**/*{_PARTIAL}")):
+                for name in _OURS:
+                    (self.path / f"{name}{_PARTIAL}").unlink(missing_ok=True)
+                for left in self.path.glob(f"{PREDICTIONS}/**/*{_PARTIAL}"):
                     left.unlink(missing_ok=True)
                 if (self.path / _PARTS).exists():
                     self._merge()  # what a killed command left, so that no part of this one takes its name
@@ -157,6 +160,8 @@ class RunWriter:
                     cure="give --out a new or an empty folder",
                 )
             return new
+        if (self.path / _RECORDS).exists():
+            _require_recorded(self.path, old)
         difference = differing_setting(old, new)
         if difference:
             raise RunError(
@@ -273,7 +278,7 @@ class RunWriter:
         partial = self.path / f"{_RECORDS}{_PARTIAL}"
         with _writing(self.path), interrupt_later():
             pq.write_table(table, partial)
-            self.meta.hashes[_RECORDS] = hashlib.sha256(partial.read_bytes()).hexdigest()
+            self.meta.hashes[_RECORDS] = _sha256(partial)
             _replace(partial, self.path / _RECORDS)
 
 
@@ -290,6 +295,29 @@ def _read_meta(folder: Path) -> RunMeta | None:
     except OSError as error:
         raise RunError(f"the run cannot be read: {error.strerror}", where=str(folder)) from error
     return parse_meta(text, f"{folder.name}/{_META}")
+
+
+def _require_recorded(folder: Path, meta: RunMeta) -> None:
+    """Raise RunError where the records are not those that ``run.json`` was written for."""
+    recorded, path = meta.hashes.get(_RECORDS), folder / _RECORDS
+    if not recorded or (folder / _PARTS).exists():  # between two steps of a command, or before it was recorded
+        return
+    if not path.exists():
+        problem = "the records of this run are missing"
+    elif _sha256(path) != recorded:
+        problem = "the records are not those that this run wrote: their SHA-256 is not the one in run.json"
+    else:
+        return
+    raise RunError(
+        problem,
+        where=f"{folder.name}/{_RECORDS}",
+        cure="get the file back as it was, or delete it and repeat the command that made the run",
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _all_records(folder: Path) -> pa.Table:

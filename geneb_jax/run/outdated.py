@@ -26,12 +26,13 @@ def stored_digests(pairs: Iterable[Pair]) -> dict[Key, Digests]:
     """By encoder and task, of which rows the stores hold vectors and labels; without pairs that cannot be read."""
     found: dict[Key, Digests] = {}
     for pair in pairs:
+        if pair.problem:
+            continue
         try:
             train, test = (pair.element.data_digest(pair.info.id, split) for split in _SPLITS)
         except StoreError:
             continue  # has no index of one split: the probe says so
-        if not pair.problem:
-            found[pair.digest, pair.info.id] = (train, test)
+        found[pair.digest, pair.info.id] = (train, test)
     return found
 
 

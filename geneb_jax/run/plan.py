@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from geneb_jax.errors import DataError, MissingDataError, StoreError
+from geneb_jax.errors import DataError, GenebError, MissingDataError, StoreError
+from geneb_jax.paths import why_not_one
 from geneb_jax.run.meta import EncoderMeta, SuiteMeta
 from geneb_jax.run.presets import preset_of
 from geneb_jax.store import EmbeddingStore, open_store
 from geneb_jax.store.measures import read_measures
 from geneb_jax.task import BUILT_IN, Suite, Task, TaskInfo, load_suite
+from geneb_jax.task.control import MARK, split_name
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class DataCheck:
                 raise StoreError(
                     f"the store holds vectors of other data: the {split} split has changed since then",
                     where=f"task {task}",
-                    cure="embed the task again, or leave --data out to probe what the store holds",
+                    cure="embed the task again; to probe what the store holds, leave --suite and --data out, in a "
+                    "folder without these files",
                 )
 
 
@@ -126,11 +130,25 @@ def resolve_suite(suite: Suite | str | None, elements: Sequence[EmbeddingStore])
             cure="name one with --suite" if sources else "embed a suite first: `geneb embed ENCODER --suite …`",
         )
     ((name, version), source) = next(iter(sources.items()))
-    if name in BUILT_IN:
-        known = load_suite(name)
-        if known.version == version and set(infos) <= set(known.ids):
+    for place in _places(name, source):
+        try:
+            known = load_suite(place)
+        except GenebError:
+            continue  # something else that is called so
+        if (known.name, known.version) == (name, version) and set(infos) <= set(known.ids):
             return known
     return Suite(name, version, source, tuple(infos[t] for t in sorted(infos)), _NoData(source))
+
+
+def _places(name: str, source: str) -> list[str]:
+    """Where the suite of a store may be at hand: a store says what its suite is called, and not where it lies."""
+    real, control = split_name(name)
+    if real in BUILT_IN:
+        return [name]
+    said = re.match(r"(?:folder|suite file) ([^;]+)", source)
+    words = [word for word in (said and said[1], real, f"{real}.toml") if word and why_not_one(word) is None]
+    found = [word for word in dict.fromkeys(words) if Path(word).exists()]
+    return [f"./{word}{MARK}{control}" if control else f"./{word}" for word in found]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from geneb_jax.report.submission.card import model_card, open_fields
 from geneb_jax.report.submission.schema import problems
 from geneb_jax.run import Run
 from geneb_jax.run.runs import Runs
+from tests.run.helpers import forget_hashes
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def whole_run(board_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         parts.append(part)
     pq.write_table(pa.concat_tables(parts), folder / "records.parquet")
     shutil.copy(board_run.path / "run.json", folder)
+    forget_hashes(folder)
     return Run.open(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +64,12 @@ def write_store(
                         suite_version="1",
                     )
                 )
+
+
+def forget_hashes(run: Path) -> None:
+    """Let a run whose records a test writes itself be read: its description no longer says what they were."""
+    described = run / "run.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"hashes": {}}))
 
 
 def blobs(seed: int, classes: int = 2, n: int = 40, d: int = 5) -> tuple[np.ndarray, ...]:

@@ -325,3 +325,20 @@ def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     with pytest.raises(RunError, match="Permission denied"):
         write(tmp_path)
+
+
+def test_records_that_were_changed_are_not_shown(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    file = tmp_path / "run" / "records.parquet"
+    table = read_table(file)
+    at = table.column_names.index("mcc")
+    pq.write_table(table.set_column(at, table.schema.field(at), [[0.99] * len(table)]), file)
+    with pytest.raises(RunError, match="not those that this run wrote"):
+        Run.open(tmp_path / "run")
+    with pytest.raises(RunError, match="not those that this run wrote"):
+        write(tmp_path / "run")
+    file.unlink()
+    with pytest.raises(RunError, match="missing"):
+        Run.open(tmp_path / "run")
+    write(tmp_path / "run")
+    assert Run.open(tmp_path / "run").records["mcc"].to_pylist() == [0.5, 0.5]

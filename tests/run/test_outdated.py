@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from geneb_jax.cli.main import main
 from geneb_jax.encoder import load_encoder
-from geneb_jax.errors import DataError, RunError, StoreError
+from geneb_jax.errors import DataError, ExitCode, RunError, StoreError
 from geneb_jax.run import Run
 from geneb_jax.run.embedding import embed
 from geneb_jax.run.probing import probe
@@ -27,6 +28,12 @@ def go(suite: Suite, folder: Path, *encoders: str, out: str = "run", by: Suite |
         embed(load_encoder(name), suite, folder / "store", progress=False)
     # scikit-learn's engine: nothing has to be compiled
     return probe([folder / "store"], by or suite, folder / out, regimes=["full"], engine="sklearn", progress=False)
+
+
+def exit_of(*words: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    return caught.value.code
 
 
 def scores(run: Run) -> dict[str, set[float]]:
@@ -155,3 +162,37 @@ def test_another_version_of_an_encoder_is_said(tmp_path):
     (note,) = second.meta.sessions[-1].notes
     assert note.startswith("toy: its code, weights or libraries changed")
     assert f"#{first.meta.encoders[0].digest[:6]}" in note
+
+
+def test_a_probe_without_a_suite_finds_the_files_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_task(tmp_path / "suite", "a")
+    real = load_suite("suite")
+    arguments = {"regimes": ["full"], "engine": "sklearn", "progress": False}
+    for number, suite in enumerate((real, control_suite(real, Control("mono", 3)))):
+        store, out = tmp_path / f"store{number}", tmp_path / f"run{number}"
+        embed(load_encoder("kmer:1"), suite, store, progress=False)
+        before = probe([store], None, out, **arguments)
+        assert probe([store], None, out, **arguments).records.equals(before.records)
+    swap_sequences(tmp_path / "suite" / "tasks" / "a" / "test.csv")
+    for number in range(2):
+        with pytest.raises(StoreError, match="test split has changed"):
+            probe([tmp_path / f"store{number}"], None, tmp_path / f"run{number}", **arguments)
+        assert exit_of("doctor", "--parity", tmp_path / f"store{number}") == ExitCode.BAD_INPUT
+    monkeypatch.chdir(tmp_path.parent)  # where there is no such suite
+    assert probe([tmp_path / "store0"], None, tmp_path / "run0", **arguments).meta.sessions[-1].notes == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_runs_of_different_rows_are_not_read_together(tmp_path, split, capsys):
+    write_task(tmp_path / "suite", "a")
+    suite = load_suite(str(tmp_path / "suite"))
+    go(suite, tmp_path / "old", "kmer:1")
+    turn(tmp_path / "suite" / "tasks" / "a" / f"{split}.csv")
+    go(suite, tmp_path / "new", "kmer:1")
+    for command in (["compare"], ["report", "--out", str(tmp_path / "page")], ["sensitivity"]):
+        for order in (("old", "new"), ("new", "old")):
+            runs = [tmp_path / name / "run" for name in order]
+            assert exit_of(command[0], *runs, *command[1:]) == ExitCode.BAD_INPUT
+            assert "task a" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()

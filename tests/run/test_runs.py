@@ -25,7 +25,7 @@ from geneb_jax.run.runs import Runs
 from geneb_jax.run.whole import embed_and_probe
 from geneb_jax.stats.samples import task_samples
 from geneb_jax.task import load_suite
-from tests.run.helpers import write_task
+from tests.run.helpers import forget_hashes, write_task
 
 FEW = ("--resamples", "200")
 BOARD = [task.id for task in tasks() if task.category in ("Splice Sites", "DNA Methyl.")]
@@ -148,6 +148,7 @@ def copy(place: Path, name: str, to: Path) -> Path:
 def change_records(run: Path, change: Any) -> None:
     rows = Run.open(run).records
     pq.write_table(change(rows), run / "records.parquet")
+    forget_hashes(run)
 
 
 def with_column(table: Any, name: str, values: list[Any]) -> Any:

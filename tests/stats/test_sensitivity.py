@@ -24,7 +24,7 @@ from geneb_jax.stats.compare import compare
 from geneb_jax.stats.samples import task_samples
 from geneb_jax.stats.sensitivity.document import DOCUMENT, KEYS
 from geneb_jax.stats.sensitivity.variance import decompose
-from tests.run.helpers import write_store
+from tests.run.helpers import forget_hashes, write_store
 
 AXES = ("probe", "C", "pooling", "layer", "shots", "standardize")
 VIEWS = [("mean", "last"), ("mean", "2"), ("cls", "last")]
@@ -263,6 +263,7 @@ def test_scores_that_say_nothing_are_counted_and_marked(place: Path, tmp_path: P
     pq.write_table(
         records.set_column(column, field, pa.array(statuses, field.type)), tmp_path / "run" / "records.parquet"
     )
+    forget_hashes(tmp_path / "run")
     done = sensitivity(tmp_path / "run", "--out", tmp_path, "--resamples", "200", "--out-markdown", tmp_path / "s.md")
     assert done.return_value == 4, done.output
     line = f"‡ {before + 4} of these scores are one_class_predicted"
