@@ -29,7 +29,7 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.counting import PLAIN, Counts, count_outside
-from geneb_jax.encoder.info import EncoderInfo, Setting
+from geneb_jax.encoder.info import Encoder, EncoderInfo, Setting
 from geneb_jax.encoder.kinds import KINDS
 from geneb_jax.encoder.own_code import code_digest
 from geneb_jax.encoder.spec import EncoderSpec, Option, resolve_options, unknown_option
@@ -119,6 +119,27 @@ def load(spec: EncoderSpec, options: Mapping[str, object]) -> CustomEncoder:
             f"{name}() failed: {type(error).__name__}: {error}", where=where, cure="mend its constructor"
         ) from error
     return CustomEncoder(inner, _info(inner, cls, keywords, where=where), where=where)
+
+
+def named(encoder: object) -> Encoder:
+    """An object of a class of one's own behind the common interface; one with an identity as it is.
+
+    Its plain attributes are its settings. Raises EncoderError where it has no `encode` or width, and where an attribute
+    could change vectors without changing the identity.
+    """
+    if isinstance(getattr(encoder, "info", None), EncoderInfo) or hasattr(encoder, "views"):
+        return encoder  # type: ignore[return-value]
+    where = f"object of class {type(encoder).__name__}"
+    state = {key: value for key, value in getattr(encoder, "__dict__", {}).items() if key != "width"}
+    for key, value in state.items():
+        if value is not None and not isinstance(value, (str, int, float, bool, os.PathLike)):
+            raise EncoderError(
+                f"the attribute {key} ({type(value).__name__}) may change vectors, and nothing identifies it",
+                where=where,
+                cure="give the class an `info`: geneb_jax.encoder.EncoderInfo with a revision; or load it with "
+                'load_encoder("module:Class")',
+            )
+    return CustomEncoder(encoder, _info(encoder, type(encoder), state, where=where), where=where)
 
 
 def _import(module_name: str, class_name: str, *, where: str) -> type:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.check import CheckReport
 from geneb_jax.encoder.counting import SPELLINGS
+from geneb_jax.encoder.custom import named
 from geneb_jax.encoder.info import Encoder, EncoderInfo
 from geneb_jax.encoder.views import StagedEncoder, ViewEncoder, staged
 from geneb_jax.errors import DataError, EncoderError, ExitCode, GenebError, MissingDataError, StoreError
@@ -169,6 +170,7 @@ def embed_views(
     clock = Clock()
     if tasks:
         suite = suite.select(tasks)
+    encoder = named(encoder)
     engine = staged(encoder)
     if "jax" in sys.modules:  # an encoder in JAX: what its checks compile, later runs need not
         enable_compile_cache()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from geneb_jax.cli.encoders import SMALLEST
 from geneb_jax.encoder import EncoderInfo, check_encoder, load_encoder
+from geneb_jax.encoder.custom import named
 from geneb_jax.errors import EncoderError, GenebError
 
 OPTIONS = """
@@ -167,3 +171,21 @@ def test_modules_that_cannot_be_imported(write, text, words):
     module = write(text) if text else "absent_module"
     with pytest.raises(EncoderError, match=words):
         load_encoder(f"{module}:Thing")
+
+
+def test_an_object_of_ones_own_class_is_an_encoder_and_what_nothing_identifies_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "object_of_own.py").write_text(OPTIONS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("object_of_own").Open()
+    del made.kept
+    encoder = named(made)
+    assert (encoder.info.name, encoder.info.width) == ("Open", 1)
+    assert encoder.encode(["AAC"]).tolist() == [[1]]
+    assert named(encoder) is encoder
+    made.weights = np.ones(3)
+    with pytest.raises(EncoderError, match="attribute weights"):
+        named(made)
+    with pytest.raises(EncoderError, match="no method `encode`"):
+        named(object())
