@@ -43,10 +43,13 @@ def suite(tmp_path: Path) -> Suite:
 class Pair:
     """Words of one and of two letters, as two views; the second is scaled."""
 
+    thymine = "T"
+
     def __init__(self, scale: float = 1.0) -> None:
         self.parts = [load_encoder("kmer:1"), load_encoder("kmer:2")]
         self.scale, self.calls = scale, []
         self.views: tuple[EncoderInfo, ...] = tuple(part.info for part in self.parts)
+        self.count_letters = self.parts[1].count_letters
 
     def encode_views(self, sequences: Sequence[str]) -> list[np.ndarray]:
         self.calls.append(list(sequences))
