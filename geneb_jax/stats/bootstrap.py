@@ -29,6 +29,7 @@ from geneb_jax.stats.aggregate import Metric
 from geneb_jax.stats.counts import Layout, columns, scores
 from geneb_jax.stats.draws import Deviations, noise, without_noise
 from geneb_jax.stats.samples import TaskSample, Unit
+from geneb_jax.stats.testing.few_draws import ENOUGH, FewDraws
 from geneb_kernels.resample import resampled_sums
 
 Source = Literal["rows", "draws", "both"]
@@ -117,6 +118,15 @@ class Distribution:
         """Covariance (U, U) of the estimates."""
         rows = np.atleast_2d(np.cov(self.by_rows, rowvar=False))
         return rows if self.source == "rows" else rows + self.draws.covariance
+
+    def few_draws(self, first: NumpyInt, second: NumpyInt) -> FewDraws | None:
+        """What rows and draws add to the variance of differences (h,), where draws vary and are few."""
+        held = self.draws.fewest[self.draws.fewest > 0]
+        if self.source == "rows" or not held.size or held.min() >= ENOUGH:
+            return None
+        C, S = np.atleast_2d(np.cov(self.by_rows, rowvar=False)), self.draws.covariance
+        rows, draws = (np.diag(M)[first] + np.diag(M)[second] - 2 * M[first, second] for M in (C, S))
+        return FewDraws(np.maximum(rows, 0), np.maximum(draws, 0), float(held.min() - 1))
 
     def _variances(self) -> tuple[NumpyFloat, NumpyFloat]:
         """Of the rows (U,), and of everything that varies (U,)."""

@@ -140,7 +140,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class _Rivals:
+class Rivals:
     """Series that are compared in one regime and scope, their scores, and the tests of all pairs."""
 
     scope: Scope
@@ -155,7 +155,8 @@ class _Rivals:
     @classmethod
     def of(
         cls, scope: Scope, name: str, regime: str, series: tuple[Series, ...], paired: Paired, level: float
-    ) -> _Rivals:
+    ) -> Rivals:
+        """The tests of all pairs at `level`, the better one first."""
         order = order_of(paired.scores.estimate, [str(one) for one in series])
         i, j = np.triu_indices(len(order), 1)
         first, second = order[i], order[j]
@@ -163,6 +164,7 @@ class _Rivals:
         tests = pair_family(
             paired.scores.estimate, paired.scores.values, first, second, level=level, exact=exact,
             df=max(paired.df, 1) if paired.rows else np.inf, covariance=paired.scores.covariance,
+            few_draws=paired.scores.few_draws(first, second),
         )  # fmt: skip
         return cls(scope, name, regime, series, paired.scores, first, second, tests)
 
@@ -185,7 +187,7 @@ def compare(
         UsageError: fewer than two series share a task in any regime.
     """
     sums: CommonSums[Paired] = CommonSums()
-    by_task: list[tuple[_Rivals, int]] = []
+    by_task: list[tuple[Rivals, int]] = []
     for sample in samples:
         regimes = sample.by_regime()
         spread = None
@@ -195,8 +197,8 @@ def compare(
             own = None
             if spread is not None and len(places) > 1:
                 units = np.array(list(places.values()))
-                own = Paired(spread[units], _wins(sample, units), sample.num_groups - 1, source != "draws")
-                by_task.append((_Rivals.of("task", sample.task, regime, tuple(places), own, level), sample.num_groups))
+                own = Paired(spread[units], paired_wins(sample, units), sample.num_groups - 1, source != "draws")
+                by_task.append((Rivals.of("task", sample.task, regime, tuple(places), own, level), sample.num_groups))
             sums.add(regime, sample.task, sample.category, tuple(places), own)
         if done is not None:
             done(sample)
@@ -211,7 +213,7 @@ def compare(
         if rivals.regime in common and rivals.name not in common[rivals.regime].left_out
     ]
     means = [
-        _Rivals.of(mean.scope, mean.name, regime, found.series, mean.value, level)
+        Rivals.of(mean.scope, mean.name, regime, found.series, mean.value, level)
         for regime, found in common.items()
         for mean in found.means
     ]
@@ -225,7 +227,7 @@ def compare(
     )
 
 
-def _wins(sample: TaskSample, units: NumpyInt) -> NumpyInt:
+def paired_wins(sample: TaskSample, units: NumpyInt) -> NumpyInt:
     """Rows (or groups) of which each unit has more right than each other one, over its draws."""
     right = np.stack(
         [(sample.predicted[list(sample.units[i].draws)] == sample.truth).mean(axis=0) for i in units]
@@ -238,7 +240,7 @@ def _wins(sample: TaskSample, units: NumpyInt) -> NumpyInt:
     return wins(right)
 
 
-def _differences(rivals: _Rivals) -> list[Difference]:
+def _differences(rivals: Rivals) -> list[Difference]:
     found = rivals.tests
     by_holm, by_bh = holm(found.p_alone), benjamini_hochberg(found.p_alone)
     return [
@@ -251,7 +253,7 @@ def _differences(rivals: _Rivals) -> list[Difference]:
     ]  # fmt: skip
 
 
-def _ranks(rivals: _Rivals) -> list[Rank]:
+def _ranks(rivals: Rivals) -> list[Rank]:
     estimate, values = rivals.scores.estimate, rivals.scores.values
     low, high = rank_bounds(len(estimate), rivals.first, rivals.second, rivals.tests)
     leads = leaders(values)
@@ -267,7 +269,7 @@ def _ranks(rivals: _Rivals) -> list[Rank]:
     ]  # fmt: skip
 
 
-def _ranking(rivals: _Rivals) -> Ranking:
+def _ranking(rivals: Rivals) -> Ranking:
     tests = rivals.tests
     pairs = len(tests.p)
     return Ranking(
@@ -276,7 +278,7 @@ def _ranking(rivals: _Rivals) -> Ranking:
     )  # fmt: skip
 
 
-def _detectable(rivals: _Rivals, num_rows: int) -> Detectable:
+def _detectable(rivals: Rivals, num_rows: int) -> Detectable:
     """(What |t| must exceed + z of the power) · SE of a paired difference."""
     tests = rivals.tests
     se = float(np.median(tests.se))

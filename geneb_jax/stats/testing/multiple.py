@@ -31,6 +31,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
+from geneb_jax.stats.testing.few_draws import FewDraws
 from geneb_jax.stats.ties import above, comparable, reaches
 
 BLOCK_NUMBERS: Final = 2_000_000
@@ -92,11 +93,13 @@ def pair_family(
     exact: NumpyFloat | None = None,
     df: float = np.inf,
     covariance: NumpyFloat | None = None,
+    few_draws: FewDraws | None = None,
 ) -> Family:
     """The differences `first` (h,) minus `second` (h,) of scores (n,) with joint resamples (b, n), as in `family`.
 
     covariance: (n, n) of the scores, where it is not that of the resamples (which are spread wider than the standard
     errors where draws are few).
+    few_draws: where draws are few, what their part is; joint resamples do not suffice then (`FewDraws`).
     """
     estimate, values = comparable(estimate), comparable(values)
 
@@ -112,7 +115,7 @@ def pair_family(
         rest = total - 2 * covariance[first, second]
         # of two equal columns rounding alone is left
         se = np.sqrt(np.where(rest > 1e-12 * total, rest, 0))
-    return _family(estimate[first] - estimate[second], drawn, len(values), level, exact, df, se)
+    return _family(estimate[first] - estimate[second], drawn, len(values), level, exact, df, se, few_draws)
 
 
 def family(
@@ -132,7 +135,8 @@ def family(
     significant whatever its rows say takes no part in the family (Tarone 1990).
     """
     values = np.asarray(values, np.float64)
-    return _family(np.asarray(estimate, np.float64), lambda rows: values[rows], len(values), level, exact, df, None)
+    estimate = np.asarray(estimate, np.float64)
+    return _family(estimate, lambda rows: values[rows], len(values), level, exact, df, None, None)
 
 
 def _family(
@@ -143,6 +147,7 @@ def _family(
     exact: NumpyFloat | None,
     df: float,
     se: NumpyFloat | None,
+    few_draws: FewDraws | None,
 ) -> Family:
     h = len(estimate)
     step = max(1, BLOCK_NUMBERS // max(h, 1))
@@ -183,8 +188,15 @@ def _family(
         adjusted = np.where(tested, np.minimum(1, exact * max((few & tested).sum(), 1)), exact)
         p = np.where(few, np.fmax(p, adjusted), p)
     p = np.maximum(p, p_alone)
+    if few_draws is not None:
+        p_alone = np.where(fixed, p_alone, np.maximum(p_alone, few_draws.p(estimate)))
+        p = np.where(fixed, p, np.maximum(p, few_draws.holm(estimate)))
     apart = reaches(1 - level, p) & (estimate != 0)
     margin = np.where(fixed, 0, critical * se) if np.isfinite(critical) else np.full(h, np.inf)
+    if few_draws is not None:
+        wider = few_draws.margins(level)
+        margin = np.maximum(margin, wider)
+        critical = max(critical, float(np.median(wider[~fixed] / se[~fixed]))) if not fixed.all() else critical
     low, high = estimate - margin, estimate + margin
     low = np.where(apart & (estimate > 0), np.maximum(low, 0), np.where(apart, low, np.minimum(low, 0)))
     high = np.where(apart & (estimate < 0), np.minimum(high, 0), np.where(apart, high, np.maximum(high, 0)))
