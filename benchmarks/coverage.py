@@ -1,214 +1,81 @@
-"""How often intervals hold the truth and tests find what is not there: simulated studies whose true scores are known.
+"""How often 95 % intervals of a score hold the truth: simulation from populations whose score is known.
 
-``python -m benchmarks.coverage --out FILE`` writes every table as JSON, ``--markdown`` prints the tables of
-docs/uncertainty.md from such a file. Studies are made by `benchmarks.simulated`; intervals and tests are the package's
-own, called as the commands call them. A share of `repeats` studies is known to ±2·√(p(1-p)/repeats): ±1 with 2,000.
+``python -m benchmarks.coverage`` prints the table of docs/uncertainty.md. A population is a distribution over the k²
+cells (true, predicted); its score follows from the cells. Each of many test splits of n rows is a multinomial draw, and
+gets intervals by the package's own functions from resamples of its rows.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
-
 import click
 import numpy as np
 
-from benchmarks.simulated import Study, simulate
 from geneb_jax.axes import NumpyFloat
-from geneb_jax.published import tasks
-from geneb_jax.stats.bootstrap import Distribution, Source, task_distribution
-from geneb_jax.stats.compare import Paired, Rivals, paired_wins
+from geneb_jax.stats.aggregate import METRICS, Metric
+from geneb_jax.stats.bootstrap import acceleration
+from geneb_jax.stats.counts import columns, scores
 from geneb_jax.stats.intervals import METHODS, interval
-from geneb_jax.stats.means import CategorySums, Mean
-from geneb_jax.stats.task_spread import task_means
 
-RESAMPLES: Final = 1_000
-LEVEL: Final = 0.95
-GENEB: Final = tuple(Counter(task.category for task in tasks()).values())
-"""Tasks of GENEB's categories."""
-
-Row = dict[str, Any]
+SIZES = (50, 100, 300, 1_000, 5_000)
+BALANCES = {"equal classes": 1.0, "9 : 1": 9.0}
+CLASSES = (2, 5)
+ACCURACIES = (0.65, 0.9)
 
 
-def rows_table(repeats: int) -> Iterator[Row]:
-    """Intervals of one task at full data, by rows, balance, classes and accuracy, for every method."""
-    for k, odds, strength in (
-        (2, 1, 0.6),
-        (2, 1, 2.0),
-        (2, 9, 0.6),
-        (2, 9, 2.0),
-        (2, 30, 2.0),
-        (5, 1, 1.2),
-        (5, 9, 1.2),
-    ):
-        for n in (50, 100, 300, 1_000):
-            study = Study(n=n, k=k, odds=odds, strengths=(strength,), draws=0)
-            held: Counter[str] = Counter()
-            rarest, right = [], 0.0
-            for seed in range(repeats):
-                (sample,), true = simulate(study, seed)
-                found = task_distribution(sample, "mcc", resamples=RESAMPLES, seed=seed)
-                for method in METHODS:
-                    low, high = interval(found.values, found.estimate, method=method, acceleration=found.acceleration)
-                    held[method] += bool(low[0] <= true[0, 0] <= high[0])
-                rarest.append(np.bincount(sample.truth, minlength=k).min())
-                right += float((sample.predicted == sample.truth).mean())
-            yield {
-                "classes": k, "balance": f"{odds} : 1", "right": round(right / repeats, 2), "rows": n,
-                "rarest": float(np.median(rarest)), **{m: round(100 * held[m] / repeats, 1) for m in METHODS},
-            }  # fmt: skip
+def population(k: int, odds: float, accuracy: float) -> NumpyFloat:
+    """Cells (k, k) where the first class is `odds` times as frequent as each other one, and rows are classified right
+    with this chance, else as any other class."""
+    share = np.array([odds] + [1.0] * (k - 1))
+    share /= share.sum()
+    right = np.where(np.eye(k, dtype=bool), accuracy, (1 - accuracy) / (k - 1))
+    return share[:, None] * right
 
 
-def draws_table(repeats: int) -> Iterator[Row]:
-    """Rows and draws together, one task and macro of several: standard errors, coverage, type I of a pair of equals."""
-    one = Study(strengths=(0.7, 0.7))
-    studies = {
-        "one task, few effects of draws": replace(one, effect=0.05, fit=1.0),
-        "one task": one,
-        "one task, strong effects of draws": replace(one, effect=0.4),
-        "one task, 100 rows": replace(one, n=100),
-        "one task, 4 classes, 5 : 1": replace(one, k=4, odds=5),
-        "one task, 3 draws": replace(one, draws=3),
-        "one task, 20 draws": replace(one, draws=20),
-        "3 categories of 1, 2 and 3 tasks, related": replace(one, n=200, categories=(1, 2, 3), over_tasks=0.65),
-        "3 categories of 1, 2 and 3 tasks, unrelated": replace(one, n=200, categories=(1, 2, 3), over_tasks=0.0),
-        "GENEB's categories, related a little": replace(one, n=200, categories=GENEB, over_tasks=0.14),
-    }
-    sources: tuple[Source, ...] = ("both", "draws", "rows")
-    for name, study in studies.items():
-        many = len(study.tasks) > 10
-        for source in sources if name == "one task" else sources[:1]:
-            scope = "task" if len(study.tasks) == 1 else "macro"
-            errors: dict[str, list[tuple[float, float, bool]]] = {"score": [], "difference": []}
-            false = 0
-            count = repeats // 8 if many else repeats
-            for seed in range(count):
-                found, true = mean_of(study, seed, source, scope, resamples=300 if many else RESAMPLES)
-                pairs = Rivals.of(
-                    "task", "t", "r", (), Paired(found, np.zeros((2, 2), np.int64), study.n, False), LEVEL
-                )
-                false += bool(pairs.tests.apart.any())
-                C = found.covariance
-                ends = interval(found.values[:, 0], found.estimate[0])
-                errors["score"].append((found.estimate[0] - true[0], C[0, 0], bool(ends[0] <= true[0] <= ends[1])))
-                gap = found.estimate[0] - found.estimate[1]
-                low, high = interval(found.values[:, 0] - found.values[:, 1], gap)
-                errors["difference"].append((gap, C[0, 0] + C[1, 1] - 2 * C[0, 1], bool(low <= 0 <= high)))
-            row: Row = {"study": name, "source": source, "repeats": count}
-            for what, rows in errors.items():
-                error, variance, held = map(np.array, zip(*rows, strict=True))
-                row[f"{what}: s.e. over truth"] = round(float(np.sqrt(variance.mean() / (error**2).mean())), 3)
-                row[f"{what}: held"] = round(100 * float(held.mean()), 1)
-            yield row | {"type I": round(100 * false / count, 1)}
-
-
-def mean_of(study: Study, seed: int, source: Source, scope: str, *, resamples: int) -> tuple[Distribution, NumpyFloat]:
-    """One study's distribution of a mean over its tasks, and the true values."""
-    samples, true = simulate(study, seed)
-    sums: CategorySums[Distribution] = CategorySums()
-    means: CategorySums[NumpyFloat] = CategorySums()
-    for sample, own in zip(samples, true, strict=True):
-        found = task_distribution(sample, "mcc", source=source, resamples=resamples, seed=seed, influence=False)
-        sums.add(sample.category, found)
-        means.add(sample.category, own)
-    wanted = "macro" if scope == "task" else scope  # of one task they are the same
-
-    def pick(among: Iterator[Mean[Any]]) -> Any:
-        return next(mean.value for mean in among if mean.scope == wanted)
-
-    return pick(sums.means()), pick(means.means())
-
-
-def families_table(repeats: int) -> Iterator[Row]:
-    """How often any of several equal encoders is called different, and any worse than the leader."""
-    settings = {
-        "full data": Study(draws=0, n=300),
-        "5 draws, few effects": Study(n=300),
-        "5 draws, strong effects": Study(n=300, effect=0.4, over_encoders=0.2, fit=0.3),
-        "20 draws, strong effects": Study(n=300, draws=20, effect=0.4, over_encoders=0.2, fit=0.3),
-    }
-    for name, study in settings.items():
-        for encoders in (2, 10, 20, 40):
-            count = max(repeats // (10 if "20 draws" in name and encoders > 10 else 4), 40)
-            differ = worse = 0
-            for seed in range(count):
-                (sample,), _ = simulate(replace(study, strengths=(0.7,) * encoders), 50_000 + seed)
-                found = task_distribution(sample, "mcc", resamples=RESAMPLES, seed=seed, influence=False)
-                wins = paired_wins(sample, np.arange(encoders))
-                pairs = Rivals.of("task", "t", "r", (), Paired(found, wins, study.n - 1, True), LEVEL)
-                differ += bool(pairs.tests.apart.any())
-                worse += bool(pairs.tests.apart[: encoders - 1].any())
-            yield {
-                "draws": name, "encoders": encoders, "repeats": count, "any pair": round(100 * differ / count, 1),
-                "any worse than the leader": round(100 * worse / count, 1),
-            }  # fmt: skip
-
-
-def tasks_table(repeats: int) -> Iterator[Row]:
-    """Tasks drawn anew in GENEB's categories, whose tasks differ by the same or by other amounts."""
-    categories = [f"c{c}" for c, size in enumerate(GENEB) for _ in range(size)]
-    for uneven in (0.0, 0.3, 0.5):
-        rng = np.random.default_rng(7)
-        held: Counter[str] = Counter()
-        for _ in range(repeats * 4):
-            scale = np.exp(uneven * rng.standard_normal(len(GENEB)))
-            for mean in task_means(rng.standard_normal(len(categories)) * np.repeat(scale, GENEB), categories):
-                low, high = mean.ends(LEVEL)
-                held[mean.name] += low <= 0 <= high
-        share = {name: round(100 * count / (repeats * 4), 1) for name, count in held.items()}
-        several = [share[f"c{c}"] for c, size in enumerate(GENEB) if size > 1]
-        single = [share[f"c{c}"] for c, size in enumerate(GENEB) if size == 1]
-        yield {
-            "categories differ by a factor of about": round(float(np.exp(uneven)), 2), "macro": share["macro"],
-            "micro": share["micro"], "category, lowest": min(several), "category, highest": max(several),
-            "category of one task": min(single),
-        }  # fmt: skip
-
-
-TABLES: Final[dict[str, Callable[[int], Iterator[Row]]]] = {
-    "rows": rows_table,
-    "draws": draws_table,
-    "families": families_table,
-    "tasks": tasks_table,
-}
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """A table of rows that have the same columns."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(f"{value:,}" if isinstance(value, int) else str(value)
-                                                  for value in row.values()) + " |" for row in rows)])  # fmt: skip
+def coverage(
+    cells: NumpyFloat, n: int, metric: Metric, *, splits: int, resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Per method: the share of intervals that hold the truth, and their mean width."""
+    k = len(cells)
+    truth, predicted = (np.ravel(side) for side in np.indices((k, k)))
+    by_cell, layout = columns(truth, predicted[None], k, metric)
+    exact = scores(1e6 * np.ravel(cells)[None] @ by_cell, layout, metric)
+    generator = np.random.default_rng(seed)
+    held = dict.fromkeys(METHODS, 0)
+    width = dict.fromkeys(METHODS, 0.0)
+    for _ in range(splits):
+        counts = generator.multinomial(n, np.ravel(cells))
+        estimate = scores(counts[None] @ by_cell, layout, metric)[0][0]
+        drawn = generator.multinomial(n, counts / n, size=resamples)
+        values = scores(drawn @ by_cell, layout, metric)[0]
+        present = counts > 0
+        without = scores(counts @ by_cell - by_cell[present], layout, metric)[0][:, 0]
+        centre = (counts[present] * without).sum() / n
+        influence = (n - 1) * (centre - without) / n
+        a = acceleration((counts[present] * influence**2).sum(), (counts[present] * influence**3).sum())
+        for method in METHODS:
+            low, high = interval(values, estimate, method=method, acceleration=a)
+            held[method] += int(low[0] <= exact[0][0, 0] <= high[0])
+            width[method] += float(high[0] - low[0])
+    return {method: (held[method] / splits, width[method] / splits) for method in METHODS}
 
 
 @click.command()
-@click.option("--repeats", default=2_000, show_default=True, help="Simulated studies of a row, fewer of large ones.")
-@click.option("--table", "names", multiple=True, type=click.Choice(tuple(TABLES)), help="Only these.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write JSON here, keeping other tables that it holds.")
-@click.option("--markdown", "shown", type=click.Path(path_type=Path, exists=True), help="Print this file's tables.")
-def main(repeats: int, names: Sequence[str], out: Path | None, shown: Path | None) -> None:
-    """Simulate and tabulate coverage, type I and standard errors."""
-    if shown is not None:
-        for name, table in json.loads(shown.read_text())["tables"].items():
-            click.echo(f"{name}, {table['repeats']:,} studies\n\n{markdown(table['rows'])}\n")
-        return
-    held: dict[str, Any] = json.loads(out.read_text()) if out and out.exists() else {"tables": {}}
-    for name in names or TABLES:
-        began = time.perf_counter()
-        rows = []
-        for row in TABLES[name](repeats):
-            rows.append(row)
-            click.echo(row, err=True)
-        seconds = round(time.perf_counter() - began)
-        held["tables"][name] = {"repeats": repeats, "resamples": RESAMPLES, "seconds": seconds, "rows": rows}
-        if out is not None:
-            out.write_text(json.dumps(held, indent=1, ensure_ascii=False) + "\n")
-        else:
-            click.echo(f"{name}, {repeats:,} studies\n\n{markdown(rows)}\n")
+@click.option("--splits", default=2_000, show_default=True, help="Simulated test splits of each population.")
+@click.option("--resamples", default=2_000, show_default=True, help="Resamples of each split.")
+@click.option("--metric", type=click.Choice(METRICS), default="mcc", show_default=True)
+def main(splits: int, resamples: int, metric: Metric) -> None:
+    """Print a Markdown table of coverage by classes, balance, accuracy, rows and method."""
+    click.echo("| classes | balance | accuracy | rows | " + " | ".join(METHODS) + " |")
+    click.echo("|---" * (4 + len(METHODS)) + "|")
+    for k in CLASSES:
+        for balance, odds in BALANCES.items():
+            for accuracy in ACCURACIES:
+                for n in SIZES:
+                    found = coverage(
+                        population(k, odds, accuracy), n, metric, splits=splits, resamples=resamples, seed=n
+                    )  # fmt: skip
+                    shares = " | ".join(f"{100 * found[m][0]:.1f}" for m in METHODS)
+                    click.echo(f"| {k} | {balance} | {accuracy:g} | {n:,} | {shares} |")
 
 
 if __name__ == "__main__":

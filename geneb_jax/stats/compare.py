@@ -283,5 +283,8 @@ def _detectable(rivals: Rivals, num_rows: int) -> Detectable:
     tests = rivals.tests
     se = float(np.median(tests.se))
     alone = float(student.isf((1 - tests.level) / 2, max(num_rows - 1, 1)))
+    few = rivals.scores.few_draws(rivals.first, rivals.second)
+    if few is not None and se > 0:
+        alone = max(alone, float(np.median(few.margins(tests.level, alone=True))) / se)
     power = float(norm.ppf(POWER))
     return Detectable(rivals.name, rivals.regime, num_rows, (alone + power) * se, (tests.critical + power) * se)

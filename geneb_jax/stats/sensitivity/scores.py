@@ -9,12 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from geneb_jax.axes import NumpyBool, NumpyFloat
+from geneb_jax.axes import NumpyBool, NumpyFloat, NumpyInt
 from geneb_jax.stats.means import CategorySums, Scope
 from geneb_jax.stats.rankings import membership, order_profile, rank_profile
 from geneb_jax.stats.sensitivity.resampled import Resampled
 from geneb_jax.stats.sensitivity.settings import Setting
 from geneb_jax.stats.sensitivity.study import Study
+from geneb_jax.stats.testing.few_draws import FewDraws
 from geneb_jax.stats.testing.multiple import pair_family
 from geneb_jax.stats.ties import comparable
 
@@ -65,6 +66,10 @@ class MeanScores:
             self._profiles[key] = Profile(rank_profile(scores), order_profile(scores), best)
         return self._profiles[key]
 
+    def _few_draws(self, setting: Setting, first: NumpyInt, second: NumpyInt) -> FewDraws | None:
+        found = self.resampled
+        return None if found is None else found.few_draws(self.study, setting, self.name, first, second)
+
     def p(self, setting: Setting) -> NumpyFloat:
         """p-values (E, E) of "these two encoders are equal" under one setting, max-T over all pairs; NaN unknown."""
         if setting not in self._p:
@@ -73,7 +78,9 @@ class MeanScores:
             pairs = list(combinations(np.flatnonzero(np.isfinite(self.estimates[setting])), 2))
             if values is not None and pairs:
                 i, j = np.array(pairs).T
-                out[i, j] = out[j, i] = pair_family(self.estimates[setting], values, i, j).p
+                out[i, j] = out[j, i] = pair_family(
+                    self.estimates[setting], values, i, j, few_draws=self._few_draws(setting, i, j)
+                ).p
             self._p[setting] = out
         return self._p[setting]
 

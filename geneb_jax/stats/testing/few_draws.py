@@ -48,11 +48,11 @@ class FewDraws:
         """The same, adjusted over all of them."""
         return holm(self.p(difference))
 
-    def margins(self, level: float) -> NumpyFloat:
-        """Half widths (h,) of intervals that hold all differences at once (Bonferroni)."""
+    def margins(self, level: float, *, alone: bool = False) -> NumpyFloat:
+        """Half widths (h,) of intervals that hold all differences at once (Bonferroni), or each alone."""
         total = self.rows + self.draws
         share = np.where(total > 0, self.draws / np.where(total > 0, total, 1), 0)
-        grid, quantiles = _quantiles((1 - level) / max(len(total), 1), self.df)
+        grid, quantiles = _quantiles((1 - level) / (1 if alone else max(len(total), 1)), self.df)
         return np.asarray(np.interp(share, grid, quantiles) * np.sqrt(total))
 
 
