@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 def draws_table(repeats: int) -> Iterator[Row]:
-    """Rows and draws together, one task and macro of several: standard errors, and coverage of scores and differences."""
+    """Rows and draws together, one task and macro of several: standard errors, coverage of scores and differences."""
     one = Study(strengths=(0.7, 0.7))
     studies = {
         "one task, few effects of draws": replace(one, effect=0.05, fit=1.0),
