@@ -34,7 +34,7 @@ EXTRAS = {"hf": ("torch", "transformers", "safetensors"), "test": ("pytest", "hy
 @click.option("--tasks", "patterns", multiple=True, metavar="GLOB", help="With --parity: only matching task ids.")
 @click.option("--x64", is_flag=True, help="With --parity: our engine in float64; the default is float32.")
 @click.option("--stock", is_flag=True,
-              help="With --parity: against the stock harness (tol 1e-4), without limits.")  # fmt: skip
+              help="With --parity: against GENEB's script (tol 1e-4, float32 vectors), without limits.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(store: str | None, patterns: tuple[str, ...], x64: bool, stock: bool, as_json: bool) -> int:
     """Show versions, devices, optional extras and data; or measure how far our fits are from scikit-learn's.
@@ -185,7 +185,7 @@ def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_j
     if as_json:
         report = {
             "dtype": dtype,
-            "reference": "scikit-learn, stock harness" if stock else "scikit-learn, float64, tol 1e-12",
+            "reference": "sklearn-stock, float32, tol 1e-4" if stock else "sklearn-optimum, float64, tol 1e-12",
             "limits": None if stock else asdict(LIMITS[dtype]),
             "lanes": {key: [asdict(lane) for row in rows for lane in row.lanes] for key, rows in found.items()},
             "mean_abs_delta_mcc": {key: regime_means(rows) for key, rows in found.items()},
@@ -193,8 +193,12 @@ def _parity(store: str, patterns: Sequence[str], dtype: Dtype, stock: bool, as_j
         }
         click.echo(json.dumps(report, indent=2))
     else:
-        against = "the stock harness (tol 1e-4)" if stock else "scikit-learn at its optimum (tol 1e-12)"
-        to.print(f"\n[bold]Our engine ({dtype}) against {against}, float64[/bold]")
+        against = (
+            "GENEB's script: --engine sklearn-stock (tol 1e-4, float32)"
+            if stock
+            else "scikit-learn at its optimum: --engine sklearn-optimum (tol 1e-12, float64)"
+        )
+        to.print(f"\n[bold]Our engine ({dtype}) against {against}[/bold]")
         for element in elements:
             _print_parity(to, element, found[element.key], faults[element.key])
         _print_verdict(to, dtype, stock, sum(map(len, faults.values())))
@@ -249,7 +253,11 @@ def _print_verdict(to: Any, dtype: Dtype, stock: bool, count: int) -> None:
         style="dim",
     )
     if stock:
-        to.print("The stock harness stops before the optimum, so these differences are its own.", style="dim")
+        to.print(
+            "The script stops before the optimum, in float32 at another place than in float64 (--engine sklearn): "
+            "these differences are its own.",
+            style="dim",
+        )
         return
     limits = LIMITS[dtype]
     rule = f"{100 * limits.equal_share:g} % same predictions"

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 from geneb_jax.probes.solvers import SOLVER_CHOICES
-from geneb_jax.run.engines import ENGINES
+from geneb_jax.run.engines import ENGINES, precision
 
 if TYPE_CHECKING:
     from geneb_jax.probes.heads.specs import AnyHead
@@ -120,8 +120,9 @@ variant_options = together(
 engine_options = together(
     [
         click.option("--engine", type=click.Choice(ENGINES), default="jax", show_default=True,
-                     help="jax: all probes batched, to the optimum. sklearn: the stock GENEB harness. "
-                     "sklearn-optimum: scikit-learn, run to the optimum."),
+                     help="jax: all probes batched, to the optimum. sklearn-stock: GENEB's script, stock settings "
+                     "of scikit-learn on float32 vectors. sklearn: the same settings on vectors cast to float64. "
+                     "sklearn-optimum: scikit-learn in float64, run to the optimum."),
         click.option("--solver", type=click.Choice(SOLVER_CHOICES), default="auto", show_default=True,
                      help="auto: the quicker by a cost model of rows, width, classes and device. newton: exact "
                      "steps. newton-cg: iterative steps. The optimum is the same; run.json says which it was."),
@@ -203,7 +204,7 @@ def probe_arguments(
         ),
     }
     budget = parse_size(memory_budget, "--memory-budget")
-    check_engine(engine, budget, solver)
+    check_engine(engine, budget, solver, x64=x64)
     dtype = "float64" if x64 else "float32"
     return {**study, "engine": engine, "solver": solver, "dtype": dtype, "memory_budget": budget}
 
@@ -286,7 +287,7 @@ def parse_size(text: str | None, option: str) -> int | None:
     return size
 
 
-def check_engine(engine: str, memory_budget: int | None, solver: str) -> None:
+def check_engine(engine: str, memory_budget: int | None, solver: str, *, x64: bool) -> None:
     """Raise UsageError where an option has no effect with this engine."""
     if engine == "jax":
         return
@@ -296,6 +297,10 @@ def check_engine(engine: str, memory_budget: int | None, solver: str) -> None:
         raise UsageError(what, cure=cure)
     if solver != "auto":
         raise UsageError(f"--solver has no effect with --engine {engine}, which has its own", cure=cure)
+    if x64 and precision(engine, "float32") != "float64":
+        raise UsageError(
+            f"--engine {engine} fits float32 vectors as they are", cure="for float64 take --engine sklearn"
+        )
 
 
 def typed_command() -> list[str]:

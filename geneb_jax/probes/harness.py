@@ -1,7 +1,8 @@
-"""The GENEB harness itself, in scikit-learn and float64: what anyone can audit the batched engine with.
+"""The GENEB harness itself, in scikit-learn: what anyone can audit the batched engine with.
 
-Two readings of "equal to scikit-learn" exist, and both are here: the stock harness, which stops at
-scikit-learn's default tolerance, and the optimum of the same objective, the same number on every machine.
+Three readings of "equal to scikit-learn" exist, and all are here: GENEB's script, scikit-learn's default tolerance on
+vectors in the precision in which they come (float32); the same settings on vectors cast to float64; and the optimum of
+the same objective in float64, the same number on every machine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +46,15 @@ def fit_task_sklearn(
     lanes: Sequence[Lane],
     *,
     stock: bool = True,
+    cast: bool = True,
     threads: int | None = None,
 ) -> list[LaneResult]:
     """Fit and score every lane on `(n, d)` and `(m, d)` features with scikit-learn; results in lane order.
 
     `stock`: ``LogisticRegression(C=C, max_iter=1000, random_state=seed)``, everything else at its default, as
     in GENEB-0.1.0. Otherwise the optimum of the same objective (tol 1e-12; Newton where the Hessian is
-    small enough to factorise). `threads` limits the BLAS threads, None leaves them alone.
+    small enough to factorise). `cast`: features become float64 first; without it all stays in their own
+    precision, as in GENEB's script. `threads` limits the BLAS threads, None leaves them alone.
     Lanes that see the same rows with the same specification are fitted once: lbfgs ignores ``random_state``.
 
     Raises:
@@ -62,7 +66,8 @@ def fit_task_sklearn(
     _check(X_train, y_train, X_test, y_test)
     if not (np.isfinite(X_train).all() and np.isfinite(X_test).all()):
         return [empty_result(lane, Status.BAD_EMBEDDING, y_train, y_test) for lane in lanes]
-    X_train, X_test = X_train.astype(np.float64, copy=False), X_test.astype(np.float64, copy=False)
+    if cast:
+        X_train, X_test = X_train.astype(np.float64, copy=False), X_test.astype(np.float64, copy=False)
 
     done: dict[tuple[int | None, int | None, LogisticSpec], LaneResult] = {}
     results = []
@@ -106,6 +111,11 @@ class _Prepared:
     features: NumpyFloat  # (n, d)
     mean: NumpyFloat  # (d,)
     scale: NumpyFloat  # (d,)
+    scaler: Any = None
+
+    def transform(self, X: NumpyFloat) -> NumpyFloat:
+        """Other rows (m, d) as the probe sees them, by scikit-learn's own arithmetic."""
+        return X if self.scaler is None else np.asarray(self.scaler.transform(X))
 
 
 def _prepare(X: NumpyFloat, spec: LogisticSpec) -> _Prepared:
@@ -115,7 +125,7 @@ def _prepare(X: NumpyFloat, spec: LogisticSpec) -> _Prepared:
 
     scaler = StandardScaler()
     features = scaler.fit_transform(X)
-    return _Prepared(features, np.asarray(scaler.mean_), np.asarray(scaler.scale_))
+    return _Prepared(features, np.asarray(scaler.mean_), np.asarray(scaler.scale_), scaler)
 
 
 def _row_weights(y: NumpyInt, spec: LogisticSpec) -> NumpyFloat | None:
@@ -152,7 +162,7 @@ def _fit_lane(
         warned = grad_norm > OPTIMUM_GRADIENT * lane.spec.C * len(y)
 
     if stock:
-        scores = X_test @ coef + intercept
+        scores = X_test @ coef + intercept if X_test.dtype == np.float64 else prepared.transform(X_test) @ W + b
         number, tied = _decide(scores), decision_margins(scores) <= _resolution(scores)
     else:
         # the same number on every machine: rounding must not decide what ties
@@ -226,7 +236,7 @@ def _logistic(X: NumpyFloat, y: NumpyInt, spec: LogisticSpec, **options: object)
         warnings.simplefilter("always")
         model.fit(X, y)
     warned = any(issubclass(w.category, ConvergenceWarning) for w in caught)
-    b = np.zeros(model.coef_.shape[0]) + model.intercept_
+    b = np.zeros(model.coef_.shape[0], model.coef_.dtype) + model.intercept_
     return model.coef_.T, b, int(np.max(model.n_iter_)), warned, f"sklearn-{model.solver}"
 
 
@@ -246,8 +256,8 @@ def decision_margins(scores: NumpyFloat) -> NumpyFloat:
 
 
 def _resolution(scores: NumpyFloat) -> NumpyFloat:
-    """Differences of decision values `(m, o)` that float64 cannot tell from zero, `(m,)`."""
-    return np.asarray(8 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(scores).max(axis=1)))
+    """Differences of decision values `(m, o)` that their precision cannot tell from zero, `(m,)`."""
+    return np.asarray(8 * np.finfo(scores.dtype).eps * np.maximum(1.0, np.abs(scores).max(axis=1)))
 
 
 def _check(X_train: NumpyFloat, y_train: NumpyInt, X_test: NumpyFloat, y_test: NumpyInt) -> None:

@@ -48,12 +48,15 @@ def fit_sklearn(
     lanes: Sequence[Lane[Any]],
     *,
     stock: bool,
+    cast: bool,
 ) -> list[LaneResult]:
-    """Every lane by scikit-learn, one after the other."""
+    """Every lane by scikit-learn, one after the other; `cast` to float64, else on the vectors as they are."""
     from geneb_jax.probes.harness import fit_task_sklearn
     from geneb_jax.probes.heads.harness import fit_heads_sklearn
 
     task = X_train, y_train, X_test, y_test
     return fit_mixed(
-        lanes, partial(fit_task_sklearn, *task, stock=stock), partial(fit_heads_sklearn, *task, stock=stock)
+        lanes,
+        partial(fit_task_sklearn, *task, stock=stock, cast=cast),
+        partial(fit_heads_sklearn, *task, stock=stock, cast=cast),
     )

@@ -143,7 +143,10 @@ def compare(
     spec: LogisticSpec | None = None,
     started: Callable[[str], None] | None = None,
 ) -> Iterator[ParityRow]:
-    """Fit every lane of every task with both engines; one row per task and regime as they are done."""
+    """Fit every lane of every task with both engines; one row per task and regime as they are done.
+
+    stock: against GENEB's script as it stands (engine "sklearn-stock"), not the optimum in float64.
+    """
     from geneb_jax.probes.fit import fit_task
 
     spec = spec or LogisticSpec()
@@ -154,7 +157,7 @@ def compare(
         train, test = element.split(task, "train"), element.split(task, "test")
         arrays = (element.read(train.rows), train.labels, element.read(test.rows), test.labels)
         ours = fit_task(*arrays, lanes, dtype=dtype)
-        theirs = fit_task_sklearn(*arrays, lanes, stock=stock)
+        theirs = fit_task_sklearn(*arrays, lanes, stock=stock, cast=not stock)
         pairs = [lane_parity(task, *arrays, a, b) for a, b in zip(ours, theirs, strict=True)]
         for regime in dict.fromkeys(p.regime for p in pairs):
             yield ParityRow(task, regime, tuple(p for p in pairs if p.regime == regime))

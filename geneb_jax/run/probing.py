@@ -19,7 +19,7 @@ from geneb_jax.probes.spec import Dtype, HeldOutC, LogisticSpec, ProbeSpec
 from geneb_jax.run import plan
 from geneb_jax.run.controls import control_of
 from geneb_jax.run.directory import Run, RunWriter, finish
-from geneb_jax.run.engines import ENGINES, Engine
+from geneb_jax.run.engines import ENGINES, STOCK, Engine, precision
 from geneb_jax.run.fitting import fit_sklearn
 from geneb_jax.run.lanes import Asked, make_draws, make_lanes
 from geneb_jax.run.meta import RunMeta, Session, Settings, now, package_versions, probe_settings, without_paths
@@ -95,8 +95,7 @@ def probe(
     if engine not in ENGINES:
         raise UsageError(f"there is no engine called {engine!r}", cure=f"use {', '.join(ENGINES)}")
     check_solver(solver)
-    if engine != "jax":
-        dtype = "float64"
+    dtype = precision(engine, dtype)
     named = plan.open_elements(stores, encoders, preset)
     elements = [element for _, element in named]
     require_one_preset(
@@ -392,4 +391,4 @@ def _fitter(engine: Engine, reader: Reader) -> FitTask:
 
         enable_compile_cache()
         return reader.fit
-    return partial(fit_sklearn, stock=engine == "sklearn")
+    return partial(fit_sklearn, stock=engine in STOCK, cast=engine != "sklearn-stock")

@@ -66,10 +66,15 @@ def probe_differences(probes: Iterable[Mapping[str, object]]) -> Iterator[str]:
 
 def _fits(settings: Sequence[Settings]) -> Iterator[str]:
     for engine in sorted({one.engine for one in settings}):
-        if engine != "sklearn":
+        if engine == "sklearn":
+            yield (
+                "Fits of the engine sklearn are of vectors cast to float64, the board's of float32 vectors, which stop "
+                "elsewhere. `--engine sklearn-stock` runs those."
+            )
+        elif engine != "sklearn-stock":
             yield (
                 f"Fits of the engine {engine} end at the optimum; the board's, by scikit-learn's stock settings, may "
-                "stop before it. `--engine sklearn` runs those."
+                "stop before it. `--engine sklearn-stock` runs those."
             )
     yield from probe_differences(probe for one in settings for probe in one.probes)
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, matthews_corrcoef
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from geneb_jax.errors import ProbeError
 from geneb_jax.linear.reference import fit as newton_fit
@@ -45,6 +49,31 @@ def test_stock_is_the_harness_line_for_line(classes: int) -> None:
         assert result.mcc == pytest.approx(matthews_corrcoef(z, expected), abs=limit("float64", "score"))
         assert result.macro_f1 == pytest.approx(f1_score(z, expected, average="macro"), abs=limit("float64", "score"))
         assert result.n_train == len(rows)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_without_a_cast_it_is_genebs_script_in_float32(classes: int, standardize: bool) -> None:
+    """The script passes float32 vectors on; cast to float64, lbfgs stops elsewhere."""
+    X, y, Z, z = classes_task(7, classes)
+    X, Z = (rows * np.logspace(-2, 2, rows.shape[1], dtype=np.float32) for rows in (X, Z))
+    lanes = geneb_lanes(LogisticSpec(standardize=standardize))
+    script, cast = (fit_task_sklearn(X, y, Z, z, lanes, cast=cast) for cast in (False, True))
+    for result in script:
+        shots, seed = result.lane.regime.shots, result.lane.seed
+        rows = np.arange(len(y)) if shots is None else draw_rows(y, shots, seed)
+        model = LogisticRegression(max_iter=1000, random_state=seed)
+        model = make_pipeline(StandardScaler(), model) if standardize else model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X[rows], y[rows])
+        assert np.array_equal(result.predictions, model.predict(Z))  # type: ignore[arg-type]
+        assert result.coef is not None
+        if not standardize:
+            assert model.coef_.dtype == np.float32
+            np.testing.assert_allclose(result.coef.T, model.coef_, rtol=0, atol=limit("float32", "product"))
+    differ = [np.abs(a.coef - b.coef).max() > 1e-6 * np.abs(b.coef).max() for a, b in zip(script, cast, strict=True)]  # type: ignore[operator]
+    assert standardize or any(differ)  # on well scaled features both stop at one place
 
 
 @pytest.mark.parametrize("classes", [2, 3])

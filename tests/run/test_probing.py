@@ -16,6 +16,7 @@ from geneb_jax.probes.regime import GENEB_REGIMES, GENEB_SEEDS, Regime
 from geneb_jax.probes.spec import LogisticSpec
 from geneb_jax.run import embed, probe, whole
 from geneb_jax.run.directory import Run, RunWriter
+from geneb_jax.run.engines import Engine
 from geneb_jax.run.parity import LIMITS, all_faults, compare, regime_means
 from geneb_jax.run.whole import embed_and_probe
 from geneb_jax.status import Status
@@ -64,6 +65,21 @@ def test_the_run_holds_what_the_harness_returns(tmp_path: Path) -> None:
         assert (row["mcc"], row["objective"], row["num_steps"]) == (result.mcc, result.objective, result.num_steps)
         assert (row["n_train"], row["n_train_total"], row["n_test"]) == (result.n_train, len(y), len(z))
         assert (row["num_classes"], row["width"], row["dtype"]) == (3, 5, "float64")
+
+
+@pytest.mark.parametrize(("engine", "dtype"), [("sklearn-stock", "float32"), ("sklearn", "float64")])
+def test_records_name_the_engine_and_its_precision(engine: Engine, dtype: str, tmp_path: Path) -> None:
+    X, y, Z, z = blobs(0)
+    X, Z = (rows * np.logspace(-2, 2, rows.shape[1]) for rows in (X, Z))
+    write_store(tmp_path / "store", {"a": (X, y, Z, z)})
+    run = probe([tmp_path / "store"], None, tmp_path / "run", engine=engine, regimes=["full"], progress=False)
+    assert {(r["engine"], r["dtype"]) for r in run.records.to_pylist()} == {(engine, dtype)}
+    lane = [Lane(Regime.parse("full"), 13, LogisticSpec())]
+    (expected,) = fit_task_sklearn(X.astype(np.float32), y, Z.astype(np.float32), z, lane, cast=dtype == "float64")
+    found = run.predictions(run.records["record_id"][0].as_py())
+    assert found is not None
+    assert np.array_equal(found.predicted, expected.predictions)  # type: ignore[arg-type]
+    assert run.records["objective"][0].as_py() == pytest.approx(expected.objective, rel=1e-12)
 
 
 def test_the_batched_engine_runs_the_same_way(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The same probes by scikit-learn itself, one after the other in float64: what anyone can audit the fast ones with."""
+"""The same probes by scikit-learn itself, one after the other: what anyone can audit the fast ones with."""
 
 from __future__ import annotations
 
@@ -86,16 +86,18 @@ def fit_heads_sklearn(
     lanes: Sequence[Lane[AnyHead]],
     *,
     stock: bool = True,
+    cast: bool = True,
 ) -> list[LaneResult]:
     """Fit and score every lane, one by one; what scikit-learn refuses to fit is BAD_DATA here.
 
-    stock: scikit-learn's own tolerances; otherwise the optimum, where that is something else.
+    stock: scikit-learn's own tolerances; otherwise the optimum, where that is something else. cast: features
+    become float64 first; without it they are fitted in their own precision.
     """
     check_task(np.shape(X_train), y_train, np.shape(X_test), y_test)
     y_train, y_test = np.asarray(y_train, np.int64), np.asarray(y_test, np.int64)
     if not (np.isfinite(X_train).all() and np.isfinite(X_test).all()):
         return [empty_result(lane, Status.BAD_EMBEDDING, y_train, y_test) for lane in lanes]
-    X_train, X_test = np.asarray(X_train, np.float64), np.asarray(X_test, np.float64)
+    X_train, X_test = (np.asarray(X, np.float64 if cast else None) for X in (X_train, X_test))
     return [_fit_lane(X_train, y_train, X_test, y_test, lane, stock) for lane in lanes]
 
 

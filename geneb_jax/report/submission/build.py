@@ -115,7 +115,7 @@ def build_submission(entry: Entry, *, model_id: str | None = None, **given: Any)
             cure=f"`geneb run ENCODER --suite geneb --out {entry.runs.parts[0].path.name}` adds scores to the run; "
             "nothing was written",
         )
-    stock = entry.series.engine == "sklearn"
+    stock = entry.series.engine == "sklearn-stock"
     found = {
         "schema_version": SCHEMA_VERSION,
         "model_id": model_id or (published.model if published else entry.encoder.name),

@@ -29,7 +29,7 @@ NOT_RESAMPLED: Final = (
 BESIDE: Final = (
     "Side by side",
     "The board was made with the stock scikit-learn harness, which stops before the optimum; scores of runs are optima "
-    "unless their engine is sklearn. Ranks count every line, ours and the board's, by its point.",
+    "unless their engine is sklearn-stock or sklearn. Ranks count every line, ours and the board's, by its point.",
 )
 TIE_SIGN: Final = ("=", TIED)
 DEFAULT_C_SIGN: Final = (DEFAULT_C, "too few rows per class to hold any out: no C was chosen, a fixed one was used")
