@@ -56,8 +56,8 @@ Answer = tuple[Any, "list[Section]"]
               "commas. Encoders of RUN are always among them.")  # fmt: skip
 @click.option("--labels", type=click.Choice(("paper", "board", "actual")), default="board", show_default=True,
               help="Which labels count for pairs and variance; actual: the tokenizer's real kind.")  # fmt: skip
-@click.option("--ddof", type=click.Choice(("0", "1")), default="0", show_default=True,
-              help="Standard deviation over models: 0 divides by n, 1 by n - 1.")  # fmt: skip
+@click.option("--ddof", type=click.Choice(("0", "1")), default="1", show_default=True,
+              help="Standard deviation over models: 0 divides by n, 1 by n - 1, as the paper's do.")  # fmt: skip
 @click.option("--edges", type=click.Path(path_type=Path), metavar="CSV",
               help="Who compared with whom: columns model,baseline.")  # fmt: skip
 @resample_options(sources=("both", "rows", "draws"), regimes=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 
 from rich.console import Console
 from rich.text import Text
@@ -67,9 +68,13 @@ def scale_section(found: Sequence[ScaleCorrelation], names: Names) -> Section:
         [Column("scores", scopes)],
         [
             *estimate_columns("rho", [one.rho for one in found]),
+            Column("p", ["–" if isnan(one.p) else "<0.001" if one.p < 0.001 else f"{one.p:.3f}" for one in found]),
             Column("models", [str(one.num_models) for one in found]),
         ],
-        ["1: the larger, the better, without exception; 0: no connection. Models of unknown size are left out."],
+        [
+            "p: of no connection, models taken as independent of each other, and not adjusted for the number of rows.",
+            "1: the larger, the better, without exception; 0: no connection. Models of unknown size are left out.",
+        ],
     )
 
 

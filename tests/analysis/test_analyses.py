@@ -21,7 +21,7 @@ from geneb_jax.stats.analysis.pairs import factor_means, pair_deltas
 from geneb_jax.stats.analysis.pareto import pareto
 from geneb_jax.stats.analysis.reversals import reversals
 from geneb_jax.stats.analysis.sampled import claim_tests
-from geneb_jax.stats.analysis.scale import OUTLIERS, scale_correlation
+from geneb_jax.stats.analysis.scale import OUTLIERS, scale_correlation, scale_correlations
 from geneb_jax.stats.analysis.specialisation import specialisation
 from geneb_jax.stats.analysis.tiers import tier_means
 from geneb_jax.stats.analysis.variance import places_by_label, variable_tasks
@@ -50,6 +50,18 @@ def test_scale_correlation_is_the_papers(version, rho):
     found = scale_correlation(board, without=OUTLIERS)
     assert found.num_models == 39
     assert found.rho.value == pytest.approx(by_scipy)
+    assert found.p < 0.001
+    every = scale_correlations(board)
+    assert [(one.scope, one.without) for one in every] == [
+        (scope, without) for scope in ("macro", *categories()) for without in ((), OUTLIERS)
+    ]
+    for one in every[2:]:
+        kept = [m for m in models().values() if m.official and m.model not in one.without]
+        scores = [leaderboard("full")[m.model].categories[one.scope] for m in kept]
+        theirs = spearmanr([m.size(version) for m in kept], scores)
+        assert (one.rho.value, one.p) == pytest.approx(
+            (theirs.statistic, theirs.pvalue), abs=0.01
+        )  # rounded scores tie
 
 
 def test_few_shot_drop_is_the_papers():

@@ -11,7 +11,7 @@ from geneb_jax.stats.analysis.board import ScoreBoard
 from geneb_jax.stats.analysis.sampled import LEVEL, Estimate
 
 TIERS: Final = (10e6, 100e6, 1e9)
-"""Borders of size tiers, in parameters. The paper names none: these are decades."""
+"""Borders of size tiers, in parameters. Decades, which are not the four tiers of the paper."""
 
 
 @dataclass(frozen=True)

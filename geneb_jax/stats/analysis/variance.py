@@ -57,7 +57,8 @@ def variable_tasks(
 ) -> list[VariableTask]:
     """Tasks whose standard deviation is above `threshold`, largest first.
 
-    ddof: 0 divides by the number of models (population), 1 by one less (sample); the paper does not say which it means.
+    ddof: 0 divides by the number of models (population), 1 by one less (sample), as the deviations do
+    that the paper prints.
     """
     keep = np.flatnonzero(board.common(regime))
     scores = board.by_task(regime)
