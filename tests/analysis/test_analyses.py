@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from geneb_jax.cli.boards import run_entries
 from geneb_jax.errors import DataError, UsageError
-from geneb_jax.published import SIZE_VERSIONS, leaderboard, matched_pairs, models, task_mcc
+from geneb_jax.published import SIZE_VERSIONS, categories, leaderboard, matched_pairs, models, task_mcc
 from geneb_jax.run import Run
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.analysis import ScoreBoard
