@@ -34,6 +34,8 @@ GENEB: Final = tuple(Counter(task.category for task in tasks()).values())
 
 Row = dict[str, Any]
 
+TYPE: Final = {"geneb_type": "simulated-studies", "geneb_version": 1}
+
 
 def draws_table(repeats: int) -> Iterator[Row]:
     """Rows and draws together, one task and macro of several: standard errors, coverage of scores and differences."""
@@ -162,7 +164,7 @@ def main(repeats: int, names: Sequence[str], out: Path | None, shown: Path | Non
         for name, table in json.loads(shown.read_text())["tables"].items():
             click.echo(f"{name}, {table['repeats']:,} studies\n\n{markdown(table['rows'])}\n")
         return
-    held: dict[str, Any] = json.loads(out.read_text()) if out and out.exists() else {"tables": {}}
+    held: dict[str, Any] = json.loads(out.read_text()) if out and out.exists() else {**TYPE, "tables": {}}
     for name in names or TABLES:
         began = time.perf_counter()
         rows = []
