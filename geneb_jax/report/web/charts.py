@@ -181,7 +181,7 @@ def _ranks(content: Content) -> Chart | None:
     )  # fmt: skip
     return _chart(
         "ranks", title, (rule + point).properties(height=_height(content)),
-        "Dot: rank of the chosen score. Line: interval of the rank over resamples of the test rows, drawn together for "
+        "Dot: rank of the chosen score. Line: interval of the rank over the resamples, drawn together for "
         "all encoders. Circles cannot be told from the best by the paired test, adjusted for all pairs.",
         (("model", "Encoder"), ("rank", "Rank"), ("rank_low", "from"), ("rank_high", "to")),
     )  # fmt: skip
