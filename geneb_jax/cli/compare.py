@@ -12,12 +12,13 @@ import click
 from geneb_jax.cli.beside_board import beside_the_board
 from geneb_jax.cli.bootstrap import check_scopes
 from geneb_jax.cli.options import resample_options, suite_options
-from geneb_jax.errors import ExitCode
+from geneb_jax.cli.over_tasks import compare_tasks
+from geneb_jax.errors import ExitCode, UsageError
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
-@resample_options(sources=("both", "rows", "draws"))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN…]")
+@resample_options(sources=("both", "rows", "draws", "tasks"))
 @suite_options(required=False, made="run", tasks=False)
 @click.option("--scope", "scopes", default="macro", show_default=True, metavar="LIST",
               help="Which rankings: macro, micro, category, task.")  # fmt: skip
@@ -25,12 +26,22 @@ from geneb_jax.errors import ExitCode
 @click.option("--gain", is_flag=True,
               help="Show gains over the floor, the best k-mer encoder of the runs, instead of ranks.")  # fmt: skip
 @click.option("--published", is_flag=True,
-              help="Place the runs beside the official board instead, on the tasks that both have.")  # fmt: skip
+              help="Place the runs beside the official board instead, on the tasks that both have. Without RUN, or "
+              "with --source tasks: test the board's models over its tasks.")  # fmt: skip
+@click.option(
+    "--within",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MARGIN",
+    help="Differences up to this do not matter: also say which encoders are equal within it, such as 0.02.",
+)
+@click.option("--task-test", type=click.Choice(("wilcoxon", "mean")), default="wilcoxon", show_default=True,
+              help="With --source tasks: signed ranks, better on most tasks; or the mean difference.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, published: bool, as_json: bool, **resampling: Any
-) -> int:
-    """Compare all encoders and probes in RUN… with each other, paired on the same test rows.
+    runs: tuple[Path, ...], scopes: str, pairs: bool, gain: bool, published: bool, within: float | None, task_test: Any,
+    as_json: bool, **resampling: Any,
+) -> int:  # fmt: skip
+    """Compare all encoders and probes in RUN… with each other, paired on the same test rows, or over tasks.
 
     Shows ranks with their intervals, who cannot be told from the best, and the smallest difference that each task can
     show. p-values are adjusted over all pairs of a ranking: max-T and Holm against any false claim, BH for the share of
@@ -46,13 +57,20 @@ def command(
     from geneb_jax.stats.varied import varied_json, varied_lines
 
     wanted = check_scopes(scopes)
+    if not runs and not published:
+        raise UsageError("there is no run to compare", cure="name a run, or compare the official board: --published")
     opened = open_runs(runs)
+    if resampling["source"] == "tasks" or not runs:
+        return compare_tasks(
+            opened, resampling, wanted, published=published, test=task_test, within=within, pairs=pairs,
+            as_json=as_json,
+        )  # fmt: skip
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)
     samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = settings_of(resampling)
     with done as tick:
-        found = compare(samples, done=tick, **settings)
+        found = compare(samples, within=within, done=tick, **settings)
     gains = gains_over_floor(found, floor_digests(opened))
     if as_json:
         parts = {
@@ -74,5 +92,5 @@ def command(
         if gain:
             print_gains(gains, to, level=level, scopes=wanted)
             return int(ExitCode.DONE)
-        print_comparison(found, to, level=resampling["level"], scopes=wanted, pairs=pairs)
+        print_comparison(found, to, level=resampling["level"], scopes=wanted, pairs=pairs, within=within)
     return int(ExitCode.DONE)

@@ -9,8 +9,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import POWER, Difference, Rank, Ranking
+from geneb_jax.stats.task_comparison import TaskComparison
+from geneb_jax.stats.testing.equivalence import Verdict
 from geneb_jax.stats.testing.multiple import needed_resamples
 
 ADJUSTED: Final = "adjusted for all pairs"
@@ -73,4 +77,65 @@ def detectable_claim(level: float) -> str:
     return (
         f"Paired, median over pairs; found with a chance of {POWER:.0%} at {alpha(level)}: alone, where two encoders "
         "are compared and no others; among all, where the pair is one of all pairs of the task."
+    )
+
+
+TASK_QUESTION: Final = (
+    "Would other tasks of these kinds say the same? The tasks are the sample; their test rows are taken as they are."
+)
+TASK_TEST: Final = {
+    "wilcoxon": "Wilcoxon signed-rank test of the differences by task",
+    "mean": "permutation test of the mean difference by task",
+}
+
+
+def task_method(found: TaskComparison) -> str:
+    """Which test was made, and how small p can get."""
+    clusters = "" if found.num_clusters == found.num_tasks else f" in {found.num_clusters} clusters"
+    return (
+        f"{TASK_TEST[found.test]}, {found.num_tasks} tasks{clusters}, {ADJUSTED} (max-T). "
+        f"Smallest p that there can be: {found.smallest_p:.2g}."
+    )
+
+
+def task_claim(found: TaskComparison) -> str:
+    """Who cannot be told from the encoder with the highest mean, over tasks, and how many neighbours differ."""
+    if not found.can_tell:
+        needed = int(np.ceil(np.log2(2 / (1 - found.level)) - 1e-9))
+        return (
+            f"{found.num_clusters} independent tasks can give no p below {found.smallest_p:.2g}, so nothing can be "
+            f"told at {alpha(found.level)}: it takes {needed} or more."
+        )
+    leader = found.places[0].name
+    tied = [place.name for place in found.places[1:] if place.tied]
+    ahead = [p.second for p in found.pairs if p.first == leader and p.better == p.second]
+    text = (
+        f"Not told from {leader}, which has the highest mean, over tasks at {alpha(found.level)}: {', '.join(tied)}."
+        if tied
+        else f"{leader} is told from each other one over tasks at {alpha(found.level)}, {ADJUSTED}."
+    )
+    if ahead:
+        text += f" On most tasks {', '.join(ahead)} is better than {leader}, although its mean is lower."
+    if len(found.places) > 2:
+        apart = found.num_adjacent_apart
+        text += f" Of {len(found.places) - 1} adjacent pairs {apart} {'differs' if apart == 1 else 'differ'}."
+    return text
+
+
+def equivalence_words(verdict: Verdict, within: float, *, apart: bool = False) -> str:
+    """What may be said of the lower one of a pair, whose difference from the higher one has this verdict."""
+    if verdict == "same":
+        return f"equal within {within:g}"
+    if verdict == "better":
+        return f"worse by more than {within:g}"
+    if verdict == "worse":
+        return f"better by more than {within:g}"
+    return f"worse, perhaps by less than {within:g}" if apart else "undecided"
+
+
+def equivalence_note(within: float) -> str:
+    """What the words of `equivalence_words` rest on."""
+    return (
+        f"Equal within {within:g}: the interval of the difference, which holds all pairs at once, lies between "
+        f"-{within:g} and {within:g}. Undecided is no evidence of being equal."
     )

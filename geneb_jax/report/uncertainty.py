@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from geneb_jax.published import models
-from geneb_jax.report.claims import INTERVALS, adjacent_claim, detectable_claim, floor_claim, tie_claim
+from geneb_jax.report.claims import (
+    INTERVALS,
+    adjacent_claim,
+    detectable_claim,
+    equivalence_note,
+    equivalence_words,
+    floor_claim,
+    tie_claim,
+)
 from geneb_jax.report.layout import Column, once, packed
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
@@ -74,7 +82,9 @@ def print_marks(scores: Sequence[Score], to: Console) -> None:
         to.print(f"{sign} {meaning}", style="dim")
 
 
-def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Sequence[str], pairs: bool) -> None:
+def print_comparison(
+    found: Comparison, to: Console, *, level: float, scopes: Sequence[str], pairs: bool, within: float | None = None
+) -> None:
     """Ranks with intervals, the ties with the best, and what could be detected; with `pairs` every difference."""
     among = list(dict.fromkeys(rank.series for rank in found.ranks))
     names = {series: series_name(series, among) for series in among}
@@ -94,6 +104,8 @@ def print_comparison(found: Comparison, to: Console, *, level: float, scopes: Se
                 order = [r.series for r in own]
                 claims = tie_claim(ranking, own, names), adjacent_claim(ranking, order, differences)
                 to.print(" ".join(filter(None, claims)), style="dim")
+                if within is not None and differences:
+                    _print_equivalence(differences, own[0].series, among, within, to)
                 if pairs and differences:
                     to.print()
                     for table in packed(*_pairs(differences, among), to.width):
@@ -184,6 +196,26 @@ def _ranking(
 
 def _gap(d: Difference) -> str:
     return f"{d.estimate:.3f} ({d.low:.3f} to {d.high:.3f})"
+
+
+def _print_equivalence(
+    differences: Sequence[Difference], leader: Series, among: Sequence[Series], within: float, to: Console
+) -> None:
+    """Every other encoder beside the leader, with the margin."""
+    rows = [(d, d.equivalence) for d in differences if d.first == leader and d.equivalence is not None]
+    columns = [
+        Column("behind", [_gap(d) for d, _ in rows]),
+        Column("", [equivalence_words(e.verdict, within, apart=d.apart) for d, e in rows]),
+        Column("TOST p", [f"{e.p:.2g}" for _, e in rows]),
+        Column("worse", [f"{e.rope.better:.0%}" for _, e in rows]),
+        Column("within", [f"{e.rope.same:.0%}" for _, e in rows]),
+        Column("better", [f"{e.rope.worse:.0%}" for _, e in rows]),
+    ]
+    to.print()
+    to.print(Text(f"Practical equivalence with {series_name(leader, among)}: a margin of {within:g}", style="bold"))
+    for table in packed([Column("encoder", [series_name(d.second, among) for d, _ in rows])], columns, to.width):
+        to.print(table)
+    to.print(equivalence_note(within) + " worse, within, better: share of resamples.", style="dim")
 
 
 def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[list[Column], list[Column]]:

@@ -23,12 +23,28 @@ from geneb_jax.stats.intervals import benjamini_hochberg, holm
 from geneb_jax.stats.means import CommonSums, Scope
 from geneb_jax.stats.rankings import ranks
 from geneb_jax.stats.samples import TaskSample
+from geneb_jax.stats.testing.equivalence import Rope, Verdict, rope, tost, verdict
 from geneb_jax.stats.testing.exact import exact_p, wins
 from geneb_jax.stats.testing.multiple import Family, pair_family, rank_bounds
 from geneb_jax.stats.ties import leaders, order_of
 
 POWER: Final = 0.8
 """Chance with which a difference of the minimum detectable size would be found."""
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Of a difference, with a margin `within`: what the interval that holds all pairs says.
+
+    `p` is the p-value of "not equivalent", adjusted for all pairs; `p_alone` is that of two one-sided tests; `rope`
+    says how the resamples lie about the region.
+    """
+
+    within: float
+    verdict: Verdict
+    p: float
+    p_alone: float
+    rope: Rope
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class Difference:
     p_holm: float
     p_bh: float
     apart: bool
+    equivalence: Equivalence | None = None
 
 
 @dataclass(frozen=True)
@@ -177,11 +194,13 @@ def compare(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    within: float | None = None,
     done: Callable[[TaskSample], None] | None = None,
 ) -> Comparison:
     """Compare all series with each other in every regime, on the tasks that all of them have.
 
-    The resamples of a task are the same for all series, so differences, ranks and leads are joint.
+    The resamples of a task are the same for all series, so differences, ranks and leads are joint. within: a margin
+    below which differences do not matter.
 
     Raises:
         UsageError: fewer than two series share a task in any regime.
@@ -219,7 +238,7 @@ def compare(
     ]
     every = [*(rivals for rivals, _ in kept), *means]
     return Comparison(
-        differences=tuple(d for rivals in means for d in _differences(rivals)),
+        differences=tuple(d for rivals in means for d in _differences(rivals, within)),
         ranks=tuple(r for rivals in every for r in _ranks(rivals)),
         rankings=tuple(_ranking(rivals) for rivals in every),
         detectable=tuple(_detectable(rivals, size) for rivals, size in kept),
@@ -240,14 +259,27 @@ def paired_wins(sample: TaskSample, units: NumpyInt) -> NumpyInt:
     return wins(right)
 
 
-def _differences(rivals: Rivals) -> list[Difference]:
+def _differences(rivals: Rivals, within: float | None) -> list[Difference]:
     found = rivals.tests
+    equal = None if within is None else _equivalences(rivals, within)
     by_holm, by_bh = holm(found.p_alone), benjamini_hochberg(found.p_alone)
     return [
         Difference(
             rivals.scope, rivals.name, rivals.regime, rivals.series[i], rivals.series[j], float(found.estimate[row]),
             float(found.low[row]), float(found.high[row]), float(found.p_alone[row]), float(found.p[row]),
-            float(by_holm[row]), float(by_bh[row]), bool(found.apart[row]),
+            float(by_holm[row]), float(by_bh[row]), bool(found.apart[row]), None if equal is None else equal[row],
+        )
+        for row, (i, j) in enumerate(zip(rivals.first, rivals.second, strict=True))
+    ]  # fmt: skip
+
+
+def _equivalences(rivals: Rivals, within: float) -> list[Equivalence]:
+    found, values = rivals.tests, rivals.scores.values
+    p, alone = found.p_equivalent(within), tost(found.estimate, found.se, within, found.df)
+    return [
+        Equivalence(
+            within, verdict(found.low[row], found.high[row], within), float(p[row]), float(alone[row]),
+            rope(values[:, i] - values[:, j], within),
         )
         for row, (i, j) in enumerate(zip(rivals.first, rivals.second, strict=True))
     ]  # fmt: skip

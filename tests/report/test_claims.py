@@ -9,13 +9,17 @@ from geneb_jax.report.claims import (
     adjacent_claim,
     alpha,
     cannot_tell,
+    equivalence_words,
     floor_claim,
+    task_claim,
+    task_method,
     tie_claim,
 )
 from geneb_jax.report.web.content import Cell, Entrant
 from geneb_jax.report.web.words import headline
 from geneb_jax.stats.compare import Comparison, compare
 from geneb_jax.stats.samples import TaskSample
+from geneb_jax.stats.task_comparison import TaskComparison, TaskTable, compare_tables
 from tests.stats.test_bootstrap import task
 
 
@@ -103,3 +107,64 @@ def test_resamples_of_a_comparison_decide_as_the_text_says() -> None:
         found, ties, _ = said(study(*chances, seed=3))
         p = np.array([d.p_max_t for d in found.differences if d.scope == "macro"])
         assert (p[0] <= 0.05) == worse == ("better than" in ties)
+
+
+def over(strengths: np.ndarray, tasks: int, *, seed: int = 0, **settings: object) -> TaskComparison:
+    """Encoders of these strengths on tasks of one category, with noise of 0.05."""
+    rng = np.random.default_rng(seed)
+    scores = 0.5 + strengths[:, None] + 0.05 * rng.normal(size=(len(strengths), tasks)) + 0.1 * rng.normal(size=tasks)
+    names = tuple(f"e{i}" for i in range(len(strengths)))
+    table = TaskTable("full", names, tuple(f"t{i}" for i in range(tasks)), ("c",) * tasks, scores)
+    return compare_tables([table], flips=500, **settings)[0]  # type: ignore[arg-type]
+
+
+def test_ties_over_tasks() -> None:
+    apart = over(np.array([0.2, 0.1, 0.0]), 40)
+    assert task_claim(apart) == (
+        "e0 is told from each other one over tasks at 5%, adjusted for all pairs. Of 2 adjacent pairs 2 differ."
+    )
+    equal = over(np.zeros(3), 40)
+    leader, *rest = (place.name for place in equal.places)
+    assert task_claim(equal) == (
+        f"Not told from {leader}, which has the highest mean, over tasks at 5%: {', '.join(rest)}. "
+        "Of 2 adjacent pairs 0 differ."
+    )
+    few = over(np.array([0.5, 0.0]), 5)
+    assert task_claim(few) == (
+        "5 independent tasks can give no p below 0.062, so nothing can be told at 5%: it takes 6 or more."
+    )
+    assert task_claim(over(np.array([0.5, 0.0]), 6)).startswith("e0 is told from each other one")
+    assert task_method(few).endswith("Smallest p that there can be: 0.062.")
+
+
+def test_better_on_most_tasks_although_worse_in_the_mean() -> None:
+    scores = np.full((2, 30), 0.5)
+    scores[1] += 0.02
+    scores[0, 0] += 0.9
+    table = TaskTable("full", ("a", "b"), tuple(map(str, range(30))), ("c",) * 30, scores)
+    assert "On most tasks b is better than a, although its mean is lower." in task_claim(compare_tables([table])[0])
+    assert "although" not in task_claim(over(np.array([0.2, 0.0]), 40))
+
+
+def test_equivalence_is_claimed_where_it_is_shown_and_not_where_little_is_known() -> None:
+    near = compare([study(0.9, 0.9, rows=20_000)], resamples=200, within=0.05)
+    (one,) = (d for d in near.differences if d.scope == "macro")
+    assert equivalence_words(one.equivalence.verdict, 0.05, apart=one.apart) == "equal within 0.05"
+    assert one.equivalence.p <= 0.05
+    little = compare([study(0.9, 0.9, rows=60)], resamples=200, within=0.05)
+    (one,) = (d for d in little.differences if d.scope == "macro")
+    assert equivalence_words(one.equivalence.verdict, 0.05, apart=one.apart) == "undecided"
+    assert one.equivalence.p > 0.05
+    far = compare([study(0.95, 0.6, rows=2000)], resamples=200, within=0.05)
+    (one,) = (d for d in far.differences if d.scope == "macro")
+    assert equivalence_words(one.equivalence.verdict, 0.05, apart=one.apart) == "worse by more than 0.05"
+    assert one.equivalence.rope.better == 1
+    assert equivalence_words("unclear", 0.05, apart=True) == "worse, perhaps by less than 0.05"
+
+
+def test_equivalence_over_tasks() -> None:
+    words = []
+    for strengths, tasks in (([0.0, 0.0], 400), ([0.0, 0.0], 8), ([0.3, 0.0], 40)):
+        one = over(np.array(strengths), tasks, within=0.03)
+        words.append(equivalence_words(one.pairs[0].equivalence.verdict, 0.03))
+    assert words == ["equal within 0.03", "undecided", "worse by more than 0.03"]

@@ -46,7 +46,8 @@ class Family:
     """Differences (h,) tested together at `level`, from `resamples` joint resamples.
 
     `p` is the step-down max-T p-value, `p_alone` that of each difference as if it were the only one. `low` … `high` are
-    simultaneous intervals: estimate ± `critical` standard errors hold all differences of the family at once. Where the
+    simultaneous intervals: estimate ± `critical` standard errors hold all differences of the family at once (`largest`
+    (b,) are the sorted largest t* of the resamples). Where the
     step-down or an exact test decides otherwise than that interval, its end is moved to 0, so the two never disagree:
     `apart` is where the interval does not hold 0.
     """
@@ -61,6 +62,17 @@ class Family:
     critical: float
     resamples: int
     level: float
+    df: float
+    largest: NumpyFloat
+
+    def p_equivalent(self, within: float) -> NumpyFloat:
+        """p-values (h,) of "the difference is `within` or more": at most 1 - level where the interval, which holds all
+        differences at once, lies within the margin."""
+        room = (within - np.abs(self.estimate)) / np.where(self.se > 0, self.se, 1)
+        t = np.where(self.se > 0, room, np.where(within > np.abs(self.estimate), np.inf, -np.inf))
+        z = np.where(t > 0, _as_normal(np.maximum(t, 0), self.df), 0) * _SAME
+        reached = len(self.largest) - np.searchsorted(self.largest, z)
+        return np.asarray(np.where(t > 0, (1 + reached) / (self.resamples + 1), 1.0))
 
     @property
     def floor(self) -> float:
@@ -200,7 +212,7 @@ def _family(
     low, high = estimate - margin, estimate + margin
     low = np.where(apart & (estimate > 0), np.maximum(low, 0), np.where(apart, low, np.minimum(low, 0)))
     high = np.where(apart & (estimate < 0), np.minimum(high, 0), np.where(apart, high, np.maximum(high, 0)))
-    return Family(estimate, se, p_alone, p, low, high, apart, critical, b, level)
+    return Family(estimate, se, p_alone, p, low, high, apart, critical, b, level, df, np.sort(largest))
 
 
 def _critical(largest: NumpyFloat, level: float) -> float:
