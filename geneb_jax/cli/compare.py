@@ -59,12 +59,12 @@ def command(
     wanted = check_scopes(scopes)
     if not runs and not published:
         raise UsageError("there is no run to compare", cure="name a run, or compare the official board: --published")
-    opened = open_runs(runs)
     if resampling["source"] == "tasks" or not runs:
         return compare_tasks(
-            opened, resampling, wanted, published=published, test=task_test, within=within, pairs=pairs,
+            open_runs(runs) if runs else None, resampling, wanted, published=published, test=task_test, within=within, pairs=pairs,
             as_json=as_json,
         )  # fmt: skip
+    opened = open_runs(runs)
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)
     samples, done = open_samples(opened, resampling, quiet=as_json)

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bootstrap": ("geneb_jax.cli.bootstrap", "Intervals for the scores of runs, without fitting again."),
     "compare": ("geneb_jax.cli.compare", "Which differences between encoders are real: ranks, ties, p-values."),
     "curves": ("geneb_jax.cli.curves", "Scores by labelled rows, and how many draws a ranking needs."),
+    "plan": ("geneb_jax.cli.plan", "How many test rows, draws or tasks show a difference of a given size."),
     "sensitivity": ("geneb_jax.cli.sensitivity", "Does the ranking depend on the probe, its C, the training rows?"),
     "analyse": ("geneb_jax.cli.analyse", "The paper's analyses, on the official board or on runs: size, wins, pairs."),
     "recommend": ("geneb_jax.cli.recommend", "Which models to try for a kind of task and a number of labels."),

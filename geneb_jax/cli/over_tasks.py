@@ -12,14 +12,14 @@ import click
 from geneb_jax.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from geneb_jax.run import Run
+    from geneb_jax.run.runs import Runs
     from geneb_jax.stats.means import Scope
     from geneb_jax.stats.task_comparison import TaskTable
     from geneb_jax.stats.testing.over_tasks import TaskTest
 
 
 def compare_tasks(
-    runs: Sequence[Run],
+    runs: Runs | None,
     resampling: Mapping[str, Any],
     scopes: Sequence[Scope],
     *,
@@ -40,7 +40,10 @@ def compare_tasks(
 
     if "task" in scopes:
         raise UsageError("one task is no sample of tasks", cure="take --scope macro, micro or category")
-    tables = _board_tables(runs, resampling) if published else _run_tables(runs, resampling, quiet=as_json)
+    if published or runs is None:
+        tables = _board_tables(runs, resampling)
+    else:
+        tables = _run_tables(runs, resampling, quiet=as_json)
     found = compare_tables(
         tables, scopes, test=test, within=within, level=resampling["level"], flips=resampling["resamples"],
         seed=resampling["seed"],
@@ -54,13 +57,13 @@ def compare_tasks(
     return int(ExitCode.DONE)
 
 
-def _run_tables(runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bool) -> list[TaskTable]:
+def _run_tables(runs: Runs, resampling: Mapping[str, Any], *, quiet: bool) -> list[TaskTable]:
     from geneb_jax.cli.resampling import open_samples, settings_of
     from geneb_jax.report.naming import series_name
     from geneb_jax.stats.aggregate import task_scores
     from geneb_jax.stats.task_comparison import run_tables
 
-    among = list(dict.fromkeys(score.series for run in runs for score in task_scores(run.records)))
+    among = list(dict.fromkeys(score.series for score in task_scores(runs.records)))
     samples, done = open_samples(runs, resampling, quiet=quiet)
     with done as tick:
         return run_tables(
@@ -71,7 +74,7 @@ def _run_tables(runs: Sequence[Run], resampling: Mapping[str, Any], *, quiet: bo
         )
 
 
-def _board_tables(runs: Sequence[Run], resampling: Mapping[str, Any]) -> list[TaskTable]:
+def _board_tables(runs: Runs | None, resampling: Mapping[str, Any]) -> list[TaskTable]:
     from geneb_jax.cli.boards import require_mcc, run_entries
     from geneb_jax.cli.options import split_known
     from geneb_jax.cli.resampling import open_samples

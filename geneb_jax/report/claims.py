@@ -13,6 +13,7 @@ import numpy as np
 
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import POWER, Difference, Rank, Ranking
+from geneb_jax.stats.plan import Plan
 from geneb_jax.stats.task_comparison import TaskComparison
 from geneb_jax.stats.testing.equivalence import Verdict
 from geneb_jax.stats.testing.multiple import needed_resamples
@@ -75,8 +76,8 @@ def floor_claim(rankings: Sequence[Ranking]) -> str:
 def detectable_claim(level: float) -> str:
     """What the smallest differences of tasks mean."""
     return (
-        f"Paired, median over pairs; found with a chance of {POWER:.0%} at {alpha(level)}: alone, where two encoders "
-        "are compared and no others; among all, where the pair is one of all pairs of the task."
+        f"Paired, median over pairs; found with a chance of at least {POWER:.0%} at {alpha(level)}: alone, where two "
+        "encoders are compared and no others; among all, where the pair is one of all pairs of the task."
     )
 
 
@@ -139,3 +140,44 @@ def equivalence_note(within: float) -> str:
         f"Equal within {within:g}: the interval of the difference, which holds all pairs at once, lies between "
         f"-{within:g} and {within:g}. Undecided is no evidence of being equal."
     )
+
+
+def plan_question(difference: float, level: float, power: float, among: int) -> str:
+    """What a plan is for."""
+    pair = "two encoders compared alone" if among == 2 else f"a pair among {among} encoders"
+    return (
+        f"What it takes to find a macro difference of {difference:g} with a chance of {power:.0%} at {alpha(level)}, "
+        f"for {pair}; from the paired differences of these runs, median over pairs."
+    )
+
+
+def no_number_is_enough(count: float | None, unit: str = "") -> str:
+    """A number that is needed, or that none is enough."""
+    if count is None:
+        return "never"
+    return f"{unit}{count:.1f}" if unit else f"{count:,.0f}"
+
+
+def plan_claim(one: Plan) -> str:
+    """Whether the study as it is would find the difference, and what to add."""
+    if one.detectable <= one.difference:
+        text = f"{one.regime}: these rows and draws find {one.difference:g}."
+    elif one.rows_factor is None:
+        text = (
+            f"{one.regime}: no number of test rows is enough, since the {one.num_draws} draws hide {one.difference:g}."
+        )
+    else:
+        text = (
+            f"{one.regime}: these rows and draws find {one.detectable:.3f}, not {one.difference:g}; "
+            f"{one.rows_factor:.1f} times the test rows would."
+        )
+    if one.num_draws > 1 and one.draws is None:
+        text += " No number of draws is enough with these rows."
+    return text
+
+
+def stated_claim(unit: str, count: int | None, difference: float, *, level: float, power: float) -> str:
+    """What so many rows, draws or tasks find, from what was stated."""
+    things = {"rows": "test rows of one task with two classes of like size"}.get(unit, unit)
+    chance = f"a difference of {difference:g} with a chance of {power:.0%} at {alpha(level)}"
+    return f"No number of {things} finds {chance}." if count is None else f"{count:,} {things} find {chance}."

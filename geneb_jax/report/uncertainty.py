@@ -18,14 +18,14 @@ from geneb_jax.report.claims import (
     floor_claim,
     tie_claim,
 )
-from geneb_jax.report.layout import Column, once, packed
+from geneb_jax.report.layout import Column, once, packed, value
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank, Ranking
 from geneb_jax.stats.means import Scope
 from geneb_jax.stats.placing import Place
 from geneb_jax.stats.ties import best_first
-from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, Score
+from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, SMALL_CLASS, Score
 
 SCOPES: Final[tuple[Scope, ...]] = ("macro", "micro", "category", "task")
 
@@ -34,7 +34,14 @@ MARKS: Final = {
         "°",
         f"in {DEGENERATE:.0%} or more of the resamples one class was all there was, and the score 0 by rule",
     ),
-    "few rows": ("˙", f"fewer than {SMALL} test rows (or groups of rows): such intervals are too short"),
+    "few rows": (
+        "˙",
+        f"fewer than {SMALL} test rows, or {SMALL_CLASS} of the rarest class (or groups): too short an interval",
+    ),
+    "perfect": (
+        "⁺",
+        "no wrong row in a task: the lower end comes from Clopper and Pearson's bound of the share of wrong rows",
+    ),
     "no draws": ("¹", "a single draw or fit: its interval holds no variance of draws"),
     "one task": (
         "²",
@@ -122,7 +129,7 @@ def print_comparison(
         rows = {d.task: d.num_rows for d in found.detectable}
         left = [Column("task", tasks), Column("rows", [f"{rows[t]:,}" for t in tasks])]
         columns = [
-            Column(f"{r}, {which}", [f"{getattr(size[t, r], name):.3f}" if (t, r) in size else "–" for t in tasks])
+            Column(f"{r}, {which}", [value(getattr(size[t, r], name)) if (t, r) in size else "–" for t in tasks])
             for r in regimes
             for which, name in (("alone", "difference"), ("among all", "adjusted"))
         ]

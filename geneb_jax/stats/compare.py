@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from geneb_jax.axes import NumpyInt
 from geneb_jax.errors import UsageError
@@ -26,10 +24,9 @@ from geneb_jax.stats.samples import TaskSample
 from geneb_jax.stats.testing.equivalence import Rope, Verdict, rope, tost, verdict
 from geneb_jax.stats.testing.exact import exact_p, wins
 from geneb_jax.stats.testing.multiple import Family, pair_family, rank_bounds
+from geneb_jax.stats.testing.planning import POWER as POWER
+from geneb_jax.stats.testing.planning import detectable, reach
 from geneb_jax.stats.ties import leaders, order_of
-
-POWER: Final = 0.8
-"""Chance with which a difference of the minimum detectable size would be found."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +91,18 @@ class Rank:
 
 @dataclass(frozen=True)
 class Detectable:
-    """Of one task: the paired difference that would be found with a chance of `POWER`, median over pairs of series.
+    """Of one task: the paired difference that would be found with a chance of `POWER` at least, median over pairs of
+    series.
 
-    `difference` is for two series that are compared alone, `adjusted` for one pair among all pairs of the task.
+    `difference` is for two series that are compared alone, `adjusted` for one pair among all pairs of the task;
+    None where the resamples are too few to tell anything.
     """
 
     task: str
     regime: str
     num_rows: int
-    difference: float
-    adjusted: float
+    difference: float | None
+    adjusted: float | None
 
 
 @dataclass(frozen=True)
@@ -167,6 +166,7 @@ class Rivals:
     scores: Distribution
     first: NumpyInt
     second: NumpyInt
+    discordant: NumpyInt
     tests: Family
 
     @classmethod
@@ -183,7 +183,8 @@ class Rivals:
             df=max(paired.df, 1) if paired.rows else np.inf, covariance=paired.scores.covariance,
             few_draws=paired.scores.few_draws(first, second),
         )  # fmt: skip
-        return cls(scope, name, regime, series, paired.scores, first, second, tests)
+        discordant = paired.wins[first, second] + paired.wins[second, first]
+        return cls(scope, name, regime, series, paired.scores, first, second, discordant, tests)
 
 
 def compare(
@@ -311,12 +312,15 @@ def _ranking(rivals: Rivals) -> Ranking:
 
 
 def _detectable(rivals: Rivals, num_rows: int) -> Detectable:
-    """(What |t| must exceed + z of the power) · SE of a paired difference."""
     tests = rivals.tests
-    se = float(np.median(tests.se))
-    alone = float(student.isf((1 - tests.level) / 2, max(num_rows - 1, 1)))
+    if not tests.can_tell:
+        return Detectable(rivals.name, rivals.regime, num_rows, None, None)
+    se, discordant = float(np.median(tests.se)), float(np.median(rivals.discordant)) / num_rows
+    alone = reach(tests.level, POWER, df=max(num_rows - 1, 1))
     few = rivals.scores.few_draws(rivals.first, rivals.second)
     if few is not None and se > 0:
-        alone = max(alone, float(np.median(few.margins(tests.level, alone=True))) / se)
-    power = float(norm.ppf(POWER))
-    return Detectable(rivals.name, rivals.regime, num_rows, (alone + power) * se, (tests.critical + power) * se)
+        margin = float(np.median(few.margins(tests.level, alone=True))) / se
+        alone = max(alone, reach(tests.level, POWER, critical=margin))
+    among_all = reach(tests.level, POWER, critical=tests.critical)
+    found = [detectable(se, num_rows, discordant, factor=max(factor, alone)) for factor in (alone, among_all)]
+    return Detectable(rivals.name, rivals.regime, num_rows, *found)

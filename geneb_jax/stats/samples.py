@@ -81,6 +81,15 @@ class TaskSample:
         return found
 
     @property
+    def class_rows(self) -> tuple[int, ...]:
+        """How many scored rows, or groups of them, each class has that occurs; one 0 where none is scored."""
+        rows = np.arange(len(self.truth)) if self.groups is None else self.groups
+        keep = slice(None) if self.counted is None else self.counted
+        pairs = np.unique(np.stack([self.truth[keep], rows[keep]]), axis=1)
+        counts = np.bincount(pairs[0]) if pairs.size else np.zeros(0, np.int64)
+        return tuple(int(n) for n in counts[counts > 0]) or (0,)
+
+    @property
     def num_groups(self) -> int:
         """How many things are drawn in a resample."""
         return len(self.truth) if self.groups is None else int(self.groups.max()) + 1

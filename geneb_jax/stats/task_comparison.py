@@ -24,6 +24,7 @@ from geneb_jax.stats.testing.over_tasks import (
     macro_weights,
     tasks_better,
 )
+from geneb_jax.stats.ties import order_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +224,7 @@ def _compare(
     keep = weights > 0
     weights = weights[keep] / weights.sum()
     means = table.scores[:, keep] @ weights
-    order = np.argsort(-means, kind="stable")
+    order = order_of(means, table.names)
     names = tuple(table.names[i] for i in order)
     scores = table.scores[np.ix_(order, keep)]
     means = means[order]

@@ -21,15 +21,18 @@ from geneb_jax.stats.intervals import Method, interval
 from geneb_jax.stats.means import CategorySums, Scope
 from geneb_jax.stats.samples import TaskSample, Unit
 from geneb_jax.stats.task_spread import task_means
+from geneb_jax.stats.testing.exact import perfect_bound
 
 SMALL: Final = 100
-"""Test rows (or groups) below which an interval of a task is marked: its coverage falls short (docs/uncertainty.md)."""
+SMALL_CLASS: Final = 20
+"""Test rows (or groups) in all, and of the rarest class, below which an interval of a task is marked: its coverage
+falls short (docs/uncertainty.md)."""
 
 DEGENERATE: Final = 0.01
 """Share of resamples with one true or predicted class from which a score is marked."""
 
 
-MARKS: Final = ("one class", "few rows", "no draws", "one task", "partial")
+MARKS: Final = ("one class", "few rows", "perfect", "no draws", "one task", "partial")
 """What weakens an interval (`Score.marks`)."""
 
 
@@ -37,9 +40,10 @@ MARKS: Final = ("one class", "few rows", "no draws", "one task", "partial")
 class Score:
     """An estimate with its interval, and how both came about.
 
-    `se` is the standard error. `marks` names what weakens it: "one class" (degenerate resamples), "few rows",
-    "no draws" (draw variance was asked for of a few-shot regime with a single draw), "one task" (tasks were to vary,
-    and a category has a single one), "partial" (tasks of the suite are missing). Intervals end where the metric does.
+    `se` is the standard error. `marks` names what weakens it: "one class" (degenerate resamples), "few rows", "perfect"
+    (no wrong row in some task: `geneb_jax.stats.testing.exact.perfect_bound`), "no draws" (draw variance was asked for
+    of a few-shot regime with a single draw), "one task" (tasks were to vary, and a category has a single one),
+    "partial" (tasks of the suite are missing). Intervals end where the metric does.
     """
 
     scope: Scope
@@ -58,12 +62,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Part:
-    """A distribution and what it is made of: rows of all its tasks, the fewest draws of any, and their marks."""
+    """A distribution and what it is made of: rows of all its tasks, the fewest draws of any, and their marks.
+
+    `perfect` has the weight of every task without a wrong row, and its test rows by class: there resamples of rows do
+    not vary, although the score may.
+    """
 
     distribution: Distribution
     num_rows: int
     num_draws: int
     marks: frozenset[str]
+    perfect: tuple[tuple[float, tuple[int, ...]], ...] = ()
 
     def __add__(self, other: Self) -> Part:
         return Part(
@@ -71,10 +80,21 @@ class Part:
             self.num_rows + other.num_rows,
             min(self.num_draws, other.num_draws),
             self.marks | other.marks,
+            self.perfect + other.perfect,
         )
 
     def __mul__(self, share: float) -> Part:
-        return Part(self.distribution * share, self.num_rows, self.num_draws, self.marks)
+        perfect = tuple((share * own, rows) for own, rows in self.perfect)
+        return Part(self.distribution * share, self.num_rows, self.num_draws, self.marks, perfect)
+
+    def below(self, metric: Metric, low: float, level: float) -> float:
+        """The lower end `low`, moved down by what perfect scores leave open.
+
+        Distances of independent parts to their lower ends add up by their squares (MOVER: Zou & Donner 2008).
+        """
+        open_ends = [share * (1 - perfect_bound(rows, metric, level=level)) for share, rows in self.perfect]
+        estimate = float(self.distribution.estimate)
+        return estimate - float(np.sqrt((estimate - low) ** 2 + sum(end**2 for end in open_ends)))
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,8 @@ class Spread:
         low, high = interval(
             found.values, found.estimate, level=level, method=method, acceleration=found.acceleration
         )  # fmt: skip
+        if self.part.perfect:
+            low = np.asarray(self.part.below(metric, float(low), level))
         return Score(
             self.scope, self.name, self.series, self.regime, metric, float(found.estimate), *_within(metric, low, high),
             float(found.se), self.num_tasks, self.part.num_rows,
@@ -120,9 +142,13 @@ def spreads(
     sums: dict[tuple[Series, str], CategorySums[Part]] = {}
     for sample in samples:
         found = task_distribution(sample, metric, source=source, resamples=resamples, seed=seed, influence=influence)
-        few_rows = {"few rows"} if sample.num_groups < SMALL and source != "draws" else set()
+        few = sample.num_groups < SMALL or min(sample.class_rows) < SMALL_CLASS
+        few_rows = {"few rows"} if few and source != "draws" else set()
         for i, unit in enumerate(sample.units):
-            part = Part(found[i], sample.num_groups, len(unit.draws), _marks(found[i], unit, source))
+            perfect = source != "draws" and _no_wrong_row(sample, unit)
+            marks = _marks(found[i], unit, source) | ({"perfect"} if perfect else set())
+            open_end = ((1.0, sample.class_rows),) if perfect else ()
+            part = Part(found[i], sample.num_groups, len(unit.draws), marks, open_end)
             # the rows of a mean are many
             sums.setdefault(unit.name, CategorySums()).add(sample.category, part)
             yield Spread("task", sample.task, *unit.name, 1, replace(part, marks=part.marks | few_rows))
@@ -202,6 +228,11 @@ def _within(metric: Metric, low: NumpyFloat | float, high: NumpyFloat | float) -
     """Ends of an interval inside the metric's range; NaN stays."""
     least = -1.0 if metric == "mcc" else 0.0
     return float(np.clip(low, least, 1)), float(np.clip(high, least, 1))
+
+
+def _no_wrong_row(sample: TaskSample, unit: Unit) -> bool:
+    wrong = sample.predicted[list(unit.draws)] != sample.truth
+    return not (wrong if sample.counted is None else wrong[:, sample.counted]).any()
 
 
 def _marks(found: Distribution, unit: Unit, source: Source) -> frozenset[str]:

@@ -151,7 +151,7 @@ def test_degenerate_resamples_are_marked_and_counted() -> None:
     assert spread.degenerate[0] == pytest.approx((29 / 30) ** 30, abs=0.03)
     assert spread.degenerate[1] == 1
     marks = {(s.scope, s.series.encoder): s.marks for s in score_intervals([sample], num_in_suite=3, source="both")}
-    assert marks["task", "a"] == ("one class", "few rows"), "full data has no draws"
+    assert marks["task", "a"] == ("one class", "few rows", "perfect"), "full data has no draws"
     assert marks["macro", "b"] == ("one class", "no draws", "partial")
 
 
@@ -189,7 +189,8 @@ def test_comparison_finds_what_is_there() -> None:
     assert pairs["e0", "e2"].low > 0.2
     # of the three pairs one has no spread and two are alike: the median is theirs
     se = task_distribution(copied, "mcc", resamples=2000).values
-    assert found.detectable[0].difference == pytest.approx(2.8076 * (se[:, 0] - se[:, 2]).std(ddof=1), rel=1e-3)
+    now = 2.8076 * (se[:, 0] - se[:, 2]).std(ddof=1)
+    assert now < found.detectable[0].difference < 1.3 * now, "of pairs that differ more, more rows disagree"
 
 
 def test_only_common_tasks_are_compared() -> None:

@@ -22,6 +22,7 @@ from geneb_jax.stats.testing.over_tasks import (
     macro_weights,
     tasks_better,
 )
+from geneb_jax.stats.uncertainty import score_intervals
 from tests.stats.test_bootstrap import task
 
 
@@ -243,3 +244,53 @@ def test_places_that_cannot_be_ruled_out() -> None:
     tests = family(np.array([1.0, 1.0, 0.1]), np.random.default_rng(0).normal(size=(400, 3)) * 0.1 + [1, 1, 0.1])
     low, high = rank_bounds(3, first, second, tests)
     assert (low.tolist(), high.tolist()) == ([1, 2, 2], [1, 3, 3])
+
+
+def test_marks_heed_the_rarest_class() -> None:
+    """97 : 3 on 100 rows is marked, whichever class is the rare one; 300 balanced rows are not, groups count as one."""
+    for ones, m, marked in ((3, 100, True), (97, 100, True), (30, 100, False), (19, 1000, True), (20, 1000, False)):
+        sample = task(m)
+        truth = (np.arange(m) < ones).astype(np.int64)
+        predicted = np.stack([np.roll(truth, 1), np.roll(truth, 2)])
+        one = type(sample)("t", "c", 2, truth, predicted, sample.units)
+        scored = score_intervals([one], source="rows", resamples=100)
+        assert {("few rows" in s.marks) for s in scored if s.scope == "task"} == {marked}, (ones, m)
+        grouped = type(sample)("t", "c", 2, truth, predicted, sample.units, np.arange(m) // 10)
+        assert min(grouped.class_rows) <= -(-min(ones, m - ones) // 10) + 1
+
+
+def test_perfect_scores_have_an_end_below_1() -> None:
+    """On a task, in a mean of perfect tasks, and beside others, whose interval then reaches further down."""
+    base = task(200)
+    perfect = type(base)("p", "c", 2, base.truth, np.stack([base.truth, base.predicted[0]]), base.units)
+    found = score_intervals([perfect], source="rows", resamples=500)
+    scored = {(s.scope, s.series.encoder): s for s in found}
+    bound = perfect_bound(perfect.class_rows, "mcc")
+    assert scored["task", "e0"].low == pytest.approx(bound)
+    assert scored["macro", "e0"].low == pytest.approx(bound)
+    assert scored["macro", "e0"].high == 1
+    assert "perfect" in scored["task", "e0"].marks
+    assert "perfect" not in scored["task", "e1"].marks
+    other = task(200, name="o")
+    both = {
+        (s.scope, s.name, s.series.encoder): s for s in score_intervals([perfect, other], source="rows", resamples=500)
+    }
+    alone = both["task", "o", "e0"]
+    reach = both["macro", "macro", "e0"].estimate - both["macro", "macro", "e0"].low
+    assert reach > (alone.estimate - alone.low) / 2 * 0.98
+    assert reach > (1 - bound) / 2
+
+
+def test_intervals_of_nearly_perfect_classifiers_hold_the_truth() -> None:
+    """Accuracy 0.98 on 100 balanced rows: one split in eight is perfect, and its interval has to hold 0.96 (MCC)."""
+    rng = np.random.default_rng(0)
+    held = 0
+    studies = 150
+    for _ in range(studies):
+        truth = np.resize([0, 1], 100)
+        predicted = np.where(rng.random(100) < 0.98, truth, 1 - truth)
+        base = task(100, lanes=1)
+        one = type(base)("t", "c", 2, truth, predicted[None], base.units)
+        (score,) = (s for s in score_intervals([one], source="rows", resamples=200) if s.scope == "task")
+        held += score.low <= 0.96 <= score.high
+    assert held >= 133  # fewer than 133 of 150 with a chance of 0.93 each come once in 30 times

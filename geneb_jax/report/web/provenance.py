@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geneb_jax.published import SOURCE
+from geneb_jax.report.layout import value
 from geneb_jax.report.web.content import Table, regime_name
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Session
@@ -57,7 +58,7 @@ def recorded_tables(runs: Runs, resampled: Resampled | None) -> tuple[Table, ...
     """What runs recorded of its tasks' data, and the smallest difference that each task can show."""
     detectable = resampled.comparison.detectable if resampled and resampled.comparison else ()
     regimes = list(dict.fromkeys(d.regime for d in detectable))
-    smallest = {(d.task, d.regime): f"{d.difference:.3f}" for d in detectable}
+    smallest = {(d.task, d.regime): value(d.difference) for d in detectable}
     rows = []
     for task, meta in runs.meta.tasks.items():
         if task not in runs.meta.suite.categories:
@@ -68,7 +69,7 @@ def recorded_tables(runs: Runs, resampled: Resampled | None) -> tuple[Table, ...
     heads = [f"Smallest difference, {regime_name(regime).lower()}" for regime in regimes]
     note = (
         f"Smallest difference: the paired difference between two encoders that this task's test rows would show with a "
-        f"chance of {POWER:.0%}, median over pairs."
+        f"chance of {POWER:.0%} or more, compared alone, median over pairs."
         if regimes
         else ""
     )
