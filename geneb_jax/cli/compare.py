@@ -61,8 +61,8 @@ def command(
         raise UsageError("there is no run to compare", cure="name a run, or compare the official board: --published")
     if resampling["source"] == "tasks" or not runs:
         return compare_tasks(
-            open_runs(runs) if runs else None, resampling, wanted, published=published, test=task_test, within=within, pairs=pairs,
-            as_json=as_json,
+            open_runs(runs) if runs else None, resampling, wanted, published=published, test=task_test, within=within,
+            pairs=pairs, as_json=as_json,
         )  # fmt: skip
     opened = open_runs(runs)
     if published:

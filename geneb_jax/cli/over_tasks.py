@@ -34,7 +34,8 @@ def compare_tasks(
     Raises:
         UsageError: a scope that is no mean over tasks, or no task in common.
     """
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.board import METRIC_LINES
+    from geneb_jax.report.tables import console
     from geneb_jax.report.task_comparison import print_task_comparison
     from geneb_jax.stats.task_comparison import compare_tables
 

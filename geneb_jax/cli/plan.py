@@ -81,8 +81,9 @@ def _from_runs(
     runs: tuple[Path, ...], detect: float, power: float, among: int, as_json: bool, resampling: dict[str, Any]
 ) -> int:
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
+    from geneb_jax.report.board import METRIC_LINES
     from geneb_jax.report.plan import print_plans
-    from geneb_jax.report.tables import METRIC_LINES, console
+    from geneb_jax.report.tables import console
     from geneb_jax.stats.plan import plan
 
     samples, done = open_samples(open_runs(runs), resampling, quiet=as_json)
