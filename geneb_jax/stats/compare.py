@@ -277,6 +277,11 @@ def _differences(rivals: Rivals, within: float | None) -> list[Difference]:
 def _equivalences(rivals: Rivals, within: float) -> list[Equivalence]:
     found, values = rivals.tests, rivals.scores.values
     p, alone = found.p_equivalent(within), tost(found.estimate, found.se, within, found.df)
+    few = rivals.scores.few_draws(rivals.first, rivals.second)
+    if few is not None:
+        room = within - np.abs(found.estimate)
+        each = np.where(room > 0, few.p(np.maximum(room, 0)), 1)
+        p, alone = np.maximum(p, np.minimum(1, len(each) * each)), np.maximum(alone, each / 2)
     return [
         Equivalence(
             within, verdict(found.low[row], found.high[row], within), float(p[row]), float(alone[row]),
