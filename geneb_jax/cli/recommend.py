@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -51,22 +51,22 @@ class Facts:
               help="Of the weights, for the memory.")  # fmt: skip
 @click.option("--licence", "licences", default="any", show_default=True, metavar="LIST",
               help="any, permissive, non-commercial, or licences such as mit with commas.")  # fmt: skip
-@click.option("--margin", type=Finite(min=0), metavar="MCC",
-              help="Differences up to this count as none. Default: on the board, what changes with the tasks that "
-              "happen to be in the category; for runs, the paired test.")  # fmt: skip
+@click.option("--within", type=Finite(min=0, max=2), default=0.02, show_default=True, metavar="MCC",
+              help="How far behind the best a model may be and still count as just as good.")  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="How many to name.")
 @board_options
 @resample_options(sources=("both", "rows", "draws"), regimes=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all models.")
 def command(
     runs: tuple[Path, ...], category: str, regime: str, max_params: str | None, max_memory: str | None, precision: str,
-    licences: str, margin: float | None, count: int, version: Any, own_sizes: tuple[str, ...], as_json: bool,
+    licences: str, within: float, count: int, version: Any, own_sizes: tuple[str, ...], as_json: bool,
     **resampling: Any,
 ) -> int:  # fmt: skip
-    """Name a few models to try, smallest first, with the reason for each and what to install.
+    """Name a few models to try, with the reason for each and what to install.
 
-    Without RUN the published board answers, offline: the models within a margin of the best. With RUN…, the encoders
-    there that the paired test cannot tell from the best. docs/choose.md explains both.
+    First the best and those that are as good, smallest first, then those of which the scores cannot tell, the likeliest
+    first. Without RUN the published board answers, offline, for other tasks of that kind; with RUN…, the encoders there
+    are judged on the tasks of the runs. docs/choose.md explains both.
     """
     from geneb_jax.stats.analysis.choice import choose
     from geneb_jax.stats.varied import varied_json, varied_lines
@@ -92,16 +92,20 @@ def command(
             where="; ".join(f"{facts[model].name}: {why}" for model, why in list(left_out.items())[:3]),
             cure="allow more parameters or memory, or --licence any",
         )
-    found = choose(board, eligible, regime=regime, scope=scope, margin=margin, level=resampling["level"])
+    unchecked = [model for model in eligible if (entry := facts[model].entry) and not entry.official and not runs]
+    found = choose(
+        board, eligible,
+        regime=regime, scope=scope, within=within, level=resampling["level"], behind_others=unchecked,
+    )  # fmt: skip
     if as_json:
-        out = {**asdict(found), "left_out": left_out}
+        out = {**asdict(found), "left_out": left_out, "unchecked": unchecked}
         out["varied"] = {one.regime: varied_json(one) for one in varied if one.regime == regime}
         for one in out["candidates"]:
             own = facts[one["model"]]
             one.update(name=own.name, memory=own.memory, licence=own.licence, steps=_steps(own))
         click.echo(json.dumps(out, indent=2))
     else:
-        _print(found, facts, left_out, count=count, precision=precision, published=not runs)
+        _print(found, facts, left_out, unchecked, count=count, precision=precision, published=not runs)
         for line in varied_lines([one for one in varied if one.regime == regime]):
             click.echo(line)
     return int(ExitCode.DONE)
@@ -170,44 +174,44 @@ def _steps(facts: Facts) -> list[str]:
 
 
 def _print(
-    found: Choice, facts: Mapping[str, Facts], left_out: Mapping[str, str], *,
+    found: Choice, facts: Mapping[str, Facts], left_out: Mapping[str, str], unchecked: Sequence[str], *,
     count: int, precision: str, published: bool,
 ) -> None:  # fmt: skip
     from rich.text import Text
 
     from geneb_jax.report.analysis import print_section
-    from geneb_jax.report.choice import choice_section, heading, margin_text, reason
+    from geneb_jax.report.choice import choice_section, evidence_lines, heading, reason
     from geneb_jax.report.tables import console
 
     to = console()
     shown = found.candidates[:count]
     names = {model: one.name for model, one in facts.items()}
     to.print(Text(heading(found, len(shown), "the published board" if published else "the runs"), style="bold"))
-    to.print(margin_text(found, names))
-    print_section(choice_section(found, shown, facts), to)
+    for line in evidence_lines(found, names):
+        to.print(Text(line))
+    print_section(choice_section(found, shown, facts, unchecked), to)
     for one in shown:
         to.print()
         to.print(Text.assemble((names[one.model], "bold"), ": " + reason(one, found, names, facts)))
         for step in _steps(facts[one.model]):
             to.print(f"  {step}", markup=False, highlight=False, soft_wrap=True)
     to.print()
-    for note in _notes(facts, left_out, precision, published=published):
+    for note in _notes(facts, left_out, precision):
         to.print(Text(note, style="dim"))
 
 
-def _notes(facts: Mapping[str, Facts], left_out: Mapping[str, str], precision: str, *, published: bool) -> list[str]:
+def _notes(facts: Mapping[str, Facts], left_out: Mapping[str, str], precision: str) -> list[str]:
     notes = [
         f"Memory: parameters times {BYTES[precision]} bytes ({precision}) times {OVERHEAD:g}, for activations of a "
         "small batch; long sequences take more.",
         "Licences are those of the weights, as their authors state them; –: not stated, which allows nothing.",
     ]
-    own = [one.name for one in facts.values() if one.entry and not one.entry.official]
-    if own and published:
-        notes.append(f"Scores that the board takes from a model's author, unchecked: {', '.join(own)}.")
     reasons: dict[str, list[str]] = {}
     for model, why in left_out.items():
         reasons.setdefault(why, []).append(facts[model].name)
     notes += [f"Left out, {why}: {', '.join(held)}." for why, held in reasons.items()]
     if not any(one.licence == "no weights" for one in facts.values()):
-        notes.append("Put `kmer:6` beside them: k-mer counts need no weights, and a model should beat them.")
+        notes.append(
+            "Put `kmer:6,counts=true` beside them: k-mer counts need no weights, and a model should beat them."
+        )
     return notes

@@ -9,8 +9,6 @@ import pytest
 
 from geneb_jax.published import models, task_mcc, tasks
 from geneb_jax.run import Run
-from geneb_jax.stats.compare import compare
-from geneb_jax.stats.samples import task_samples
 
 FAST = ("--resamples", "200")
 
@@ -65,16 +63,16 @@ def test_three_models_for_splice_sites_with_ten_labels_each(geneb):
     assert (status, "there is no category called 'm'" in shown) == (3, True)
     status, shown = geneb("recommend", "--category", "Splice Sites", "--regime", "10shot", "--json")
     found = json.loads(shown)
-    own = [task.id for task in tasks() if task.category == "Splice Sites"]
-    x = np.array([[task_mcc("10shot")[model][task] for task in own] for model in models()])
-    rest = x - x.mean(axis=1, keepdims=True) - x.mean(axis=0) + x.mean()
-    margin = 1.96 * np.sqrt((rest**2).sum() / (40 * 6)) * np.sqrt(2 / 7)
-    assert found["margin"]["value"] == pytest.approx(margin)
-    mean = dict(zip(models(), x.mean(axis=1), strict=True))
-    within = [one["model"] for one in found["candidates"] if one["within"]]
-    assert set(within) == {model for model, value in mean.items() if value >= max(mean.values()) - margin}
-    assert within == sorted(within, key=lambda model: models()[model].params_board)
+    assert [one["verdict"] for one in found["candidates"][:2]] == ["best", "open"]
+    assert found["candidates"][0]["model"] == found["best"]
+    assert found["within"] == 0.02
     assert all(one["steps"][-1].startswith("geneb embed ") for one in found["candidates"])
+    # a score that its author reports stands marked, and never first
+    (unchecked,) = found["unchecked"]
+    assert unchecked == next(model for model, one in models().items() if not one.official)
+    shown = geneb("recommend", "--count", "41")[1]
+    assert f"{models()[unchecked].display}§" in shown
+    assert "§ score from the model's author, checked by nobody" in shown
 
 
 def test_limits_leave_out_what_is_not_stated(geneb):
@@ -87,16 +85,25 @@ def test_limits_leave_out_what_is_not_stated(geneb):
         assert (model in held) is (fits and allowed), model
     assert found["left_out"]["GROVER"] == "licence not stated"
     assert geneb("recommend", "--max-params", "1k")[0] == 2
-    # a category of one task borrows its margin from the others
-    assert json.loads(geneb("recommend", "--category", "Coding/NC", "--json")[1])["margin"]["source"] == "borrowed"
+    # a category of one task leaves everything open, whatever counts as good
+    found = json.loads(geneb("recommend", "--category", "Coding/NC", "--within", "0.5", "--json")[1])
+    assert {one["verdict"] for one in found["candidates"]} == {"best", "open"}
+    assert len(found["relatives"]) == 3
+    assert geneb("recommend", "--within", "-1")[0] == 2
 
 
-def test_of_a_run_the_set_is_what_ties_with_the_best(geneb, board_run: Run):
+def test_of_a_run_the_verdicts_come_from_its_resamples(geneb, board_run: Run):
     found = json.loads(geneb("recommend", board_run.path, "--category", "splice sites", *FAST, "--json")[1])
-    by_compare = compare(task_samples([board_run]), resamples=200).ranks
-    tied = {r.series.encoder for r in by_compare if (r.name, r.regime) == ("Splice Sites", "full") and r.tied}
-    assert {one["model"] for one in found["candidates"] if one["within"]} == tied
-    assert found["margin"] is None
+    assert found["tasks"] is None
+    for one in found["candidates"]:
+        if one["verdict"] == "yes":
+            assert one["chance"] >= 0.95
+        if one["verdict"] == "no":
+            assert one["chance"] <= 0.05
+            assert one["test"]["survives"]
+    assert {one["verdict"] for one in found["candidates"]} >= {"best", "no"}
+    wide = json.loads(geneb("recommend", board_run.path, "--within", "2", *FAST, "--json")[1])
+    assert {one["verdict"] for one in wide["candidates"]} == {"best", "yes"}
     # a size that nobody stated meets no limit
     status, shown = geneb("recommend", board_run.path, "--max-params", "1B", *FAST)
     assert (status, "size not stated" in shown) == (2, True)
