@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from geneb_jax.report.analysis import Section, estimate_columns, size_text
 from geneb_jax.report.layout import Column
-from geneb_jax.stats.analysis.choice import Candidate, Choice
+from geneb_jax.stats.analysis.choice import Candidate, Choice, Verdict
 from geneb_jax.stats.analysis.sampled import Estimate
 
 
@@ -49,7 +49,8 @@ def choice_section(
     """Size, memory, licence, score and distance from the best of the models that are named."""
     held = [facts[one.model] for one in shown]
     notes = []
-    for verdict, words in (("yes", "as good"), ("open", "open: the scores do not tell whether they are as good")):
+    words_of: dict[Verdict, str] = {"yes": "as good", "open": "open: the scores do not tell whether they are as good"}
+    for verdict, words in words_of.items():
         more = found.count(verdict) - sum(one.verdict == verdict for one in shown)
         if more > 0:
             notes.append(f"{more} more {'is' if more == 1 else 'are'} {words}.")
@@ -77,8 +78,11 @@ UNCHECKED: Final = "§"
 
 
 def _behind_text(gap: Estimate) -> str:
-    ends = "" if gap.low is None else f" ({gap.low:+.3f} to {gap.high:+.3f})"
-    return f"{gap.value:+.3f}{ends}"
+    if gap.low is None or gap.high is None:
+        return f"{gap.value:.3f}"
+    if abs(gap.low + gap.high - 2 * gap.value) < 1e-9:  # on the board the interval lies evenly about the value
+        return f"{gap.value:.3f} ±{gap.high - gap.value:.3f}"
+    return f"{gap.value:.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
 
 
 def _chance_text(one: Candidate) -> str:

@@ -22,8 +22,8 @@ from geneb_jax.axes import NumpyFloat
 from geneb_jax.errors import UsageError
 
 PRIOR_TASKS: Final = 1
-"""How many tasks the mean σ² of all kinds counts for beside a kind's own: tasks of one kind scatter unequally, so few of
-them, however many models there are, tell little of how others would. With 1, intervals of 90 % from half of the
+"""How many tasks the mean σ² of all kinds counts for beside a kind's own: tasks of one kind scatter unequally, so few
+of them, however many models there are, tell little of how others would. With 1, intervals of 90 % from half of the
 board's tasks held the difference on the other half in 92 % (tests/analysis/test_choice.py has the check)."""
 LEAST: Final = 0.1
 """The least share of the variance of a kind's means that is taken to be between models."""
