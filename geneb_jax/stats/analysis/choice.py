@@ -103,7 +103,8 @@ def choose(
     scores = board.score(regime, scope)
     trusted = [i for i, model in enumerate(names) if model not in behind_others] or list(range(len(names)))
     tests: list[ClaimTest | None] = [None] * len(names)
-    tasks, near = None, ()
+    tasks: TaskModel | None = None
+    near: tuple[tuple[str, float], ...] = ()
     resampled = bool(board.resamples) and all(scores.column(int(i)) is not None for i in places)
     if resampled:
         best = best_first(trusted, lambda i: float(scores.value[places[i]]), lambda i: names[i])[0]

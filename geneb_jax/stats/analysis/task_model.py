@@ -67,8 +67,8 @@ class TaskModel:
         pairs = np.triu_indices(len(kinds), 1)
         total = scale[pairs].sum()
         likeness = float(np.clip(among[pairs].sum() / total, 0.0, 1.0)) if total > 0 else 0.0
-        roots = (tuple(map(float, np.sqrt(one))) for one in (between, within))
-        return cls(kinds, tuple(map(int, number)), *roots, likeness)
+        s, sigma = (tuple(map(float, np.sqrt(one))) for one in (between, within))
+        return cls(kinds, tuple(map(int, number)), s, sigma, likeness)
 
     def weights(self, scope: str) -> NumpyFloat:
         """How much each kind counts in a scope (k,): macro, micro, or one of the kinds."""
