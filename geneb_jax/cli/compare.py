@@ -48,7 +48,7 @@ def command(
     them. docs/uncertainty.md explains each.
     """
     from geneb_jax.cli.resampling import open_runs, open_samples, settings_of
-    from geneb_jax.report.board import METRIC_LINES
+    from geneb_jax.report.board import METRIC_LINES, Board
     from geneb_jax.report.gain import print_gains
     from geneb_jax.report.tables import console
     from geneb_jax.report.uncertainty import print_comparison
@@ -71,6 +71,7 @@ def command(
     settings = settings_of(resampling)
     with done as tick:
         found = compare(samples, within=within, done=tick, **settings)
+    board = Board(opened, resampling["metric"])
     gains = gains_over_floor(found, floor_digests(opened))
     if as_json:
         parts = {
@@ -79,6 +80,9 @@ def command(
         }
         for name in ("differences", "ranks", "rankings"):
             parts[name] = [row for row in parts[name] if row["scope"] in wanted]
+        shown = [row for row in found.ranks if row.scope in wanted]
+        marks = [sorted(board.marks_at(row.series, row.regime, row.scope, row.name)) for row in shown]
+        parts["ranks"] = [{**row, "marks": own} for row, own in zip(parts["ranks"], marks, strict=True)]
         parts["gains"] = [asdict(row) for row in gains if row.scope in wanted]
         varied = {one.regime: varied_json(one) for one in samples.varied(resampling["source"])}
         click.echo(json.dumps({**parts, "left_out": found.left_out, "varied": varied}, indent=2))
@@ -92,5 +96,5 @@ def command(
         if gain:
             print_gains(gains, to, level=level, scopes=wanted)
             return int(ExitCode.DONE)
-        print_comparison(found, to, level=resampling["level"], scopes=wanted, pairs=pairs, within=within)
+        print_comparison(found, board, to, level=resampling["level"], scopes=wanted, pairs=pairs, within=within)
     return int(ExitCode.DONE)

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 def open_runs(paths: Iterable[Path]) -> Runs:
     """The runs in these directories as one; what must be said of that is said."""
+    from geneb_jax.report.board import degenerate_lines, leak_lines
     from geneb_jax.run.runs import Runs
 
     runs = Runs.of(paths)
-    for note in runs.notes:
+    for note in (*runs.notes, *leak_lines(runs), *degenerate_lines(runs)):
         click.echo(f"note: {note}", err=True)
     return runs
 

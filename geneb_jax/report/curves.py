@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from geneb_jax.report.layout import Column, once, packed
+from geneb_jax.report.marks import ends_text
 from geneb_jax.report.naming import series_name
 from geneb_jax.report.uncertainty import MEANS, SCOPES, print_marks, signs
 from geneb_jax.stats.aggregate import Series
@@ -109,7 +110,7 @@ def _score(point: Point | None) -> str:
     if point is None:
         return "–"
     one = point.score
-    return f"{one.estimate:.3f}{signs(one)}\n{one.low:.3f} to {one.high:.3f}"
+    return f"{one.estimate:.3f}{signs(one)}\n{ends_text(one.low, one.high, one.marks)}"
 
 
 def _spread(point: Point | None) -> str:
@@ -133,7 +134,7 @@ def _reach(found: Reach) -> str:
 def _agreement(found: Agreement | None) -> list[str]:
     if found is None:
         return ["–"] * 3
-    return [f"{found.kendall:.2f}", f"{found.best:.0%}", f"{found.order:.0%}"]
+    return ["–" if found.kendall is None else f"{found.kendall:.2f}", f"{found.best:.0%}", f"{found.order:.0%}"]
 
 
 def _draws(number: int | None, most: int) -> str:

@@ -15,7 +15,7 @@ from geneb_jax.stats.gain import Gain
 def print_gains(gains: Sequence[Gain], to: Console, *, level: float, scopes: Sequence[str]) -> None:
     """A table per regime and mean: every encoder's gain over the best k-mer encoder, with its interval."""
     if not gains:
-        to.print("No gains over the floor: the runs hold no k-mer encoder (such as kmer:4) beside others.")
+        to.print("No gains over the floor: the runs hold no k-mer encoder (such as kmer:6,counts=true) beside others.")
         return
     among = list(dict.fromkeys(s for gain in gains for s in (gain.series, gain.floor)))
     for regime, scope, name in dict.fromkeys((g.regime, g.scope, g.name) for g in gains if g.scope in scopes):

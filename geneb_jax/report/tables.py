@@ -11,16 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from geneb_jax.report.board import (
-    DEFAULT_C,
     METRIC_LINES,
     Board,
     control_lines,
     failures,
+    leak_lines,
     partial_lines,
 )
 from geneb_jax.report.layout import Column, number_range, packed, share, value
+from geneb_jax.report.marks import MARKS
 from geneb_jax.report.naming import chooses_penalty, penalty
-from geneb_jax.report.reading import UNREAD, UNREAD_SIGN
 from geneb_jax.run.controls import control_sentence
 from geneb_jax.run.directory import Run
 from geneb_jax.run.meta import Phase
@@ -32,6 +32,7 @@ from geneb_jax.stats.aggregate import (
     Series,
     TaskScore,
 )
+from geneb_jax.stats.marks import DEFAULT_C, LEAKED, SHORT, UNREAD
 
 WIDTH_WHEN_PIPED: Final = 100
 _FEW_TASKS = 24
@@ -56,7 +57,7 @@ def print_report(
     few = [r for r in board.regimes if r != "full"]
     if few:
         to.print("In the few-shot regimes a score is the mean over random draws, ± the standard deviation over draws.")
-    for line in (*control_lines(runs), *partial_lines(board), *runs.notes):
+    for line in (*control_lines(runs), *leak_lines(runs), *partial_lines(board), *runs.notes):
         to.print(Text(line, style="yellow"))
     for regime in board.regimes:
         to.print()
@@ -100,6 +101,11 @@ def report_json(run: Runs | Run, metric: Metric = "mcc") -> dict[str, Any]:
         "suite": {"name": runs.meta.suite.name, "version": runs.meta.suite.version},
         "settings": runs.meta.settings.model_dump(),
         "partial": partial_lines(board),
+        "leaks": {
+            task: {"rows": meta.leaked, "other_label": meta.leaked_other_label, "test_rows": meta.n_test}
+            for task, meta in runs.meta.tasks.items()
+            if meta.leaked is not None
+        },
         "control": control_sentence(runs.parts[0].meta.suite.name),
         "missing": {f"{board.name(s)}": list(m) for s, m in _missing(board).items() if m},
         "aggregates": [
@@ -118,6 +124,7 @@ def report_json(run: Runs | Run, metric: Metric = "mcc") -> dict[str, Any]:
                 "num_tasks_in_suite": a.num_in_suite,
                 "partial": a.partial,
                 "statuses": {s.label: n for s, n in a.statuses.items()},
+                "marks": sorted(board.marks(a)),
             }
             for a in board.aggregates
         ],
@@ -133,6 +140,7 @@ def report_json(run: Runs | Run, metric: Metric = "mcc") -> dict[str, Any]:
                 **_choice_json(s),
                 "draws": {str(seed): value for seed, value in s.draws.items()},
                 "statuses": {status.label: n for status, n in s.statuses.items()},
+                "marks": sorted(board.marks(s)),
                 "message": s.message,
             }
             for s in board.scores
@@ -193,9 +201,9 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     present = [c for c in categories if any(c in a.categories for a in rows)]
     # over a single category all means are the same number
     single = len(present) < 2
-    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, board.marks(a)) for a in rows])]
+    columns = [Column("mean" if single else "macro", [value(a.macro, a.macro_std, board.signs(a)) for a in rows])]
     if not single:
-        columns.append(Column("micro", [value(a.micro, a.micro_std) for a in rows]))
+        columns.append(Column("micro", [value(a.micro, a.micro_std, board.signs(a)) for a in rows]))
     if regime != "full":
         columns.append(Column("draws", [number_range(*a.num_draws) for a in rows]))
     if any(a.gain for a in rows):  # not where only the floors themselves are listed
@@ -203,10 +211,7 @@ def _leaderboard(board: Board, regime: str, width: int) -> Iterator[Table]:
     if any(a.partial for a in rows):
         columns.append(Column("tasks", [f"{a.num_tasks}/{a.num_in_suite}" for a in rows]))
     if not single:
-        columns += [
-            Column(name, [value(a.categories[name].mean) if name in a.categories else "–" for a in rows])
-            for name in present
-        ]
+        columns += [Column(name, [_category(board, a, name) for a in rows]) for name in present]
     left = [Column("encoder", [board.encoder(a.series) for a in rows])]
     if len({s.probe for s in board.series}) > 1:
         left.append(Column("probe", [a.series.probe for a in rows]))
@@ -245,7 +250,7 @@ def _task_tables(board: Board, tasks: Sequence[str], width: int) -> Iterator[Tab
     columns = []
     for series in board.series:
         scores = [found.get((series, regime, task)) for task, regime in rows]
-        cells = ["–" if s is None else value(s.mean, s.std, board.marks(s)) for s in scores]
+        cells = ["–" if s is None else value(s.mean, s.std, board.signs(s)) for s in scores]
         # options of an encoder on a line of their own: the scores below are narrow
         columns.append(Column(board.name(series).replace(",", ",\n"), cells))
     return packed(left, columns, width)
@@ -256,7 +261,7 @@ def _legend(board: Board) -> Iterator[str]:
     if len(set(board.runs.meta.suite.categories.values())) > 1:
         yield "macro: mean over the categories; micro: mean over the tasks."
     if any(a.gain for a in rows):
-        yield "vs k-mer: gain over the best k-mer counts of this run, which need no training at all."
+        yield board.floor_sentence
     if any(a.regime != "full" for a in rows):
         yield "draws: random choices of training sequences, the same for every encoder; each is one fit."
     if any(a.partial for a in rows):
@@ -265,13 +270,13 @@ def _legend(board: Board) -> Iterator[str]:
         if status.mark:
             count = board.statuses[status]
             yield f"{status.mark} {status.label}, {count} fit{'s' * (count != 1)}: {status.sentence}"
+    seen = frozenset().union(*(board.marks(a) for a in rows))
+    yield from (f"{MARKS[name][0]} {MARKS[name][1]}." for name in (LEAKED, SHORT, UNREAD) if name in seen)
     listed = {s.encoder_digest for s in board.series}
     for encoder in board.runs.meta.encoders:
         defect = defect_of(encoder.settings)
         if defect and encoder.digest in listed:
             yield f"{encoder.name}: reference preset with a known defect: {defect}"
-    if any(board.reading.mark(a) for a in rows):
-        yield f"{UNREAD} {UNREAD_SIGN[1]}."
     for encoder in board.runs.meta.encoders:
         if encoder.digest in listed:
             yield from (f"Letters: {line}." for line in board.reading.lines(encoder.digest, encoder.name))
@@ -279,13 +284,17 @@ def _legend(board: Board) -> Iterator[str]:
     if default:
         used = dict.fromkeys(p["C_without_held_out"] for p in board.runs.meta.settings.probes if p.get("C") == "auto")
         yield (
-            f"{DEFAULT_C} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
+            f"{MARKS[DEFAULT_C][0]} {default} fit{'s' * (default != 1)} with too few rows per class to hold any out: "
             f"no C was chosen, C = {', '.join(f'{C:g}' for C in used)} was used."
         )
 
 
 def _missing(board: Board) -> dict[Series, tuple[str, ...]]:
     return {a.series: a.missing for a in board.aggregates}
+
+
+def _category(board: Board, a: Aggregate, name: str) -> str:
+    return value(a.categories[name].mean, None, board.signs(a, name)) if name in a.categories else "–"
 
 
 def _gain(a: Aggregate) -> str:

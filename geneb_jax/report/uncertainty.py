@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from geneb_jax.published import models
+from geneb_jax.report.board import Board
 from geneb_jax.report.claims import (
     INTERVALS,
     adjacent_claim,
@@ -19,37 +20,16 @@ from geneb_jax.report.claims import (
     tie_claim,
 )
 from geneb_jax.report.layout import Column, once, packed, value
+from geneb_jax.report.marks import MARKS, ends_text, signs_of
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank, Ranking
 from geneb_jax.stats.means import Scope
 from geneb_jax.stats.placing import Place
 from geneb_jax.stats.ties import best_first
-from geneb_jax.stats.uncertainty import DEGENERATE, SMALL, SMALL_CLASS, Score
+from geneb_jax.stats.uncertainty import Score
 
 SCOPES: Final[tuple[Scope, ...]] = ("macro", "micro", "category", "task")
-
-MARKS: Final = {
-    "one class": (
-        "°",
-        f"in {DEGENERATE:.0%} or more of the resamples one class was all there was, and the score 0 by rule",
-    ),
-    "few rows": (
-        "˙",
-        f"fewer than {SMALL} test rows, or {SMALL_CLASS} of the rarest class (or groups): too short an interval",
-    ),
-    "perfect": (
-        "⁺",
-        "no wrong row in a task: the lower end comes from Clopper and Pearson's bound of the share of wrong rows",
-    ),
-    "no draws": ("¹", "a single draw or fit: its interval holds no variance of draws"),
-    "one task": (
-        "²",
-        "a category of one task cannot tell how its tasks differ: they are taken to differ as the others' do",
-    ),
-    "partial": ("…", "tasks of the suite are missing; not to be compared with other sets of tasks"),
-}
-"""Sign and meaning of every mark."""
 
 MEANS: Final = {"macro": "macro, the mean of the categories", "micro": "micro, the mean of the tasks"}
 
@@ -69,7 +49,7 @@ def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
             left = [*named, Column("encoder", [series_name(s.series, among) for s in rows])]
             columns = [
                 Column("score", [f"{s.estimate:.3f}{signs(s)}" for s in rows]),
-                Column(f"{level:.0%} interval", [f"{s.low:.3f} to {s.high:.3f}" for s in rows]),
+                Column(f"{level:.0%} interval", [ends_text(s.low, s.high, s.marks) for s in rows]),
                 Column("s.e.", [f"{s.se:.3f}" for s in rows]),
                 Column("tasks" if scope != "task" else "rows",
                        [f"{s.num_tasks if scope != 'task' else s.num_rows:,}" for s in rows]),
@@ -79,18 +59,29 @@ def print_scores(scores: Sequence[Score], to: Console, *, level: float) -> None:
     print_marks(scores, to)
 
 
-def print_marks(scores: Sequence[Score], to: Console) -> None:
+def print_marks(scores: Sequence[Score | Place], to: Console) -> None:
     """What the signs beside these scores mean."""
-    used = dict.fromkeys(mark for score in scores for mark in score.marks)
+    explain_marks({mark for score in scores for mark in score.marks}, to)
+
+
+def explain_marks(used: Collection[str], to: Console) -> None:
+    """What the signs of these marks mean."""
     if used:
         to.print()
-    for mark in used:
-        sign, meaning = MARKS[mark]
-        to.print(f"{sign} {meaning}", style="dim")
+    for mark, (sign, meaning) in MARKS.items():
+        if mark in used:
+            to.print(f"{sign} {meaning}", style="dim")
 
 
 def print_comparison(
-    found: Comparison, to: Console, *, level: float, scopes: Sequence[str], pairs: bool, within: float | None = None
+    found: Comparison,
+    board: Board,
+    to: Console,
+    *,
+    level: float,
+    scopes: Sequence[str],
+    pairs: bool,
+    within: float | None = None,
 ) -> None:
     """Ranks with intervals, the ties with the best, and what could be detected; with `pairs` every difference."""
     among = list(dict.fromkeys(rank.series for rank in found.ranks))
@@ -105,7 +96,7 @@ def print_comparison(
                 to.print()
                 head = MEANS.get(scope, f"{scope} {name}")
                 to.print(Text(f"{regime}: {head}", style="bold"))
-                for table in packed(*_ranking(own, differences, among), to.width):
+                for table in packed(*_ranking(own, differences, among, board), to.width):
                     to.print(table)
                 ranking = tested[regime, scope, name]
                 order = [r.series for r in own]
@@ -117,6 +108,8 @@ def print_comparison(
                     to.print()
                     for table in packed(*_pairs(differences, among), to.width):
                         to.print(table)
+    shown = [r for r in found.ranks if r.scope in scopes]
+    explain_marks({mark for r in shown for mark in board.marks_at(r.series, r.regime, r.scope, r.name)}, to)
     to.print()
     to.print(INTERVALS, style="dim")
     to.print(floor_claim([one for one in found.rankings if one.scope in scopes]), style="dim")
@@ -159,10 +152,10 @@ def print_places(places: Sequence[Place], protocol: Sequence[str], to: Console, 
         left = [encoder] if scope == "macro" else [Column(scope, once([p.name for p in rows])), encoder]
         columns = [
             *([] if scope == "macro" else [Column("tasks", [str(p.num_tasks) for p in rows])]),
-            Column("score", [f"{p.estimate:.3f}" for p in rows]),
-            Column(f"{level:.0%} interval", [f"{p.low:.3f} to {p.high:.3f}" for p in rows]),
+            Column("score", [f"{p.estimate:.3f}{signs_of(p.marks)}" for p in rows]),
+            Column(f"{level:.0%} interval", [ends_text(p.low, p.high, p.marks) for p in rows]),
             Column(f"place of {rows[0].num_models + 1}", [str(p.place) for p in rows]),
-            Column("at its ends", [f"{p.place_low} to {p.place_high}" for p in rows]),
+            Column("at its ends", [_places(p) for p in rows]),
             Column("behind the best", [f"{p.behind:.3f}" for p in rows]),
             Column("best published", [neighbour(p.best) for p in rows]),
             *([Column("next above", [neighbour(p.above) for p in rows]),
@@ -170,9 +163,16 @@ def print_places(places: Sequence[Place], protocol: Sequence[str], to: Console, 
         ]  # fmt: skip
         for table in packed(left, columns, to.width):
             to.print(table)
+    print_marks(places, to)
     to.print()
     for line in protocol:
         to.print(Text(line, style="dim"))
+
+
+def _places(place: Place) -> str:
+    """The places at the ends of the interval; a dash where the score is 0 by rule and has none."""
+    certain = ends_text(place.low, place.high, place.marks) == "–"
+    return "–" if certain else f"{place.place_low} to {place.place_high}"
 
 
 def _tasks(place: Place) -> int | None:
@@ -181,13 +181,15 @@ def _tasks(place: Place) -> int | None:
 
 
 def _ranking(
-    ranks: Sequence[Rank], differences: Sequence[Difference], among: Sequence[Series]
+    ranks: Sequence[Rank], differences: Sequence[Difference], among: Sequence[Series], board: Board
 ) -> tuple[list[Column], list[Column]]:
     best = ranks[0].series
     to_best = {d.second: d for d in differences if d.first == best}
     left = [Column("encoder", [series_name(r.series, among) for r in ranks])]
     columns = [
-        Column("score", [f"{r.estimate:.3f}" for r in ranks]),
+        Column(
+            "score", [f"{r.estimate:.3f}{signs_of(board.marks_at(r.series, r.regime, r.scope, r.name))}" for r in ranks]
+        ),
         Column("rank", [f"{r.rank:g}" for r in ranks]),
         Column("rank interval", [f"{r.rank_low:g} to {r.rank_high:g}" for r in ranks]),
         Column("leads", [f"{r.best:.0%}" if r.best >= 0.005 else "–" for r in ranks]),
@@ -244,4 +246,4 @@ def _pairs(differences: Sequence[Difference], among: Sequence[Series]) -> tuple[
 
 def signs(score: Score) -> str:
     """The signs of a score's marks."""
-    return "".join(MARKS[mark][0] for mark in score.marks)
+    return signs_of(score.marks)

@@ -201,6 +201,8 @@ class RunWriter:
         """
         new = task not in self.meta.tasks
         known = self.meta.tasks.setdefault(task, meta)
+        if known.leaked is None:  # of a run that began before leaks were counted
+            known.leaked, known.leaked_other_label = meta.leaked, meta.leaked_other_label
         if new:
             self.save_meta()  # before its first score: no score is ever there of which nothing says what rows it is of
         if (known.train_digest, known.test_digest) != (meta.train_digest, meta.test_digest):

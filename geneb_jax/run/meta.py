@@ -70,7 +70,11 @@ class EncoderMeta(_Model):
 
 
 class TaskMeta(_Model):
-    """What was probed of a task: sizes, and the digests of its splits' sequences and labels."""
+    """What was probed of a task: sizes, and the digests of its splits' sequences and labels.
+
+    `leaked` test rows also stand in train, letter by letter; `leaked_other_label` of them never with their own label.
+    None where nobody counted.
+    """
 
     n_train: int
     n_test: int
@@ -78,6 +82,17 @@ class TaskMeta(_Model):
     test_digest: str = ""
     labels: list[int] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    leaked: int | None = None
+    leaked_other_label: int | None = None
+
+    @property
+    def leak_sentence(self) -> str:
+        """What is to be said of test rows that stand in train; empty where none does or nobody counted."""
+        if not self.leaked:
+            return ""
+        other = f", {self.leaked_other_label:,} of them with another label only" if self.leaked_other_label else ""
+        share = self.leaked / max(1, self.n_test)
+        return f"{self.leaked:,} of {self.n_test:,} test rows ({share:.1%}) also stand in train{other}"
 
 
 class Settings(_Model):

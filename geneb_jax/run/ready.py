@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.run import plan
@@ -52,12 +53,22 @@ class Ready:
 
 
 def task_meta(train: SplitIndex, test: SplitIndex) -> TaskMeta:
-    """What ``run.json`` says of a task."""
+    """What ``run.json`` says of a task. A store holds every sequence once, so equal rows are equal sequences."""
+    leaked = np.isin(test.rows, train.rows)
     return TaskMeta(
         n_train=len(train),
         n_test=len(test),
         train_digest=train.data_digest,
         test_digest=test.data_digest,
         labels=np.union1d(train.labels, test.labels).tolist(),
+        leaked=int(leaked.sum()),
+        leaked_other_label=int(np.sum(leaked & ~np.isin(_labelled(test), _labelled(train)))),
         warnings=list(dict.fromkeys((*train.warnings, *test.warnings))),
     )
+
+
+def _labelled(split: SplitIndex) -> NDArray[np.void]:
+    """A number for every pair of sequence and label."""
+    pairs = np.empty(len(split), dtype=[("row", np.int64), ("label", np.int64)])
+    pairs["row"], pairs["label"] = split.rows, split.labels
+    return pairs

@@ -302,6 +302,8 @@ def _merged_meta(parts: Sequence[Run]) -> RunMeta:
         for task, facts in other.tasks.items():
             known = meta.tasks.setdefault(task, facts)
             known.warnings = list(dict.fromkeys([*known.warnings, *facts.warnings]))
+            if known.leaked is None:
+                known.leaked, known.leaked_other_label = facts.leaked, facts.leaked_other_label
         encoders = {**{one.digest: one for one in other.encoders}, **encoders}
         for name in ("engine", "dtype", "solver"):
             setattr(meta.settings, name, _joined(getattr(meta.settings, name), getattr(other.settings, name)))

@@ -19,6 +19,7 @@ import numpy as np
 
 from geneb_jax.run.controls import require_one_control
 from geneb_jax.run.presets import require_one_preset
+from geneb_jax.stats.marks import DEFAULT_C, SHORT, is_short
 from geneb_jax.stats.ties import best_first
 from geneb_jax.status import Status
 
@@ -51,7 +52,7 @@ class TaskScore:
     """One series on one task in one regime: `draws` holds the metric per seed, None where there is no score.
 
     `chosen` counts the draws by the C that was chosen for them on held-out rows; `num_default` are those that had too
-    few rows for a choice.
+    few rows for a choice. `num_short` draws saw fewer rows of some class than the regime asks for.
     """
 
     series: Series
@@ -63,6 +64,7 @@ class TaskScore:
     message: str = ""
     chosen: Mapping[float, int] = field(default_factory=dict)
     num_default: int = 0
+    num_short: int = 0
 
     @property
     def num_scores(self) -> int:
@@ -82,9 +84,11 @@ class TaskScore:
         return None if self.regime == "full" or len(values) < 2 else float(np.std(values, ddof=1))
 
     @property
-    def marks(self) -> str:
-        """The signs of every status that occurs among the draws."""
-        return "".join(dict.fromkeys(s.mark for s in sorted(self.statuses) if s.mark))
+    def marks(self) -> frozenset[str]:
+        """The names of the marks of its fits."""
+        found = {status.label for status in self.statuses if status.mark}
+        found |= {SHORT} if self.num_short else set()
+        return frozenset(found | ({DEFAULT_C} if self.num_default else set()))
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
         require_one_preset(((name, {"preset": preset}) for name, preset in pairs), cure="score each preset on its own")
     names = [
         "encoder", "encoder_digest", "probe", "probe_digest", "C", "engine", "dtype", "regime", "task",
-        "c_selection", "category", "seed", "status", "message", metric,
+        "c_selection", "category", "seed", "status", "message", metric, "n_train", "num_classes",
     ]  # fmt: skip
     columns = [records[name].to_pylist() for name in names]
     # a probe whose C is chosen fit by fit is one series, whatever was chosen
@@ -152,7 +156,7 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
     for i, found in enumerate(zip(*columns[:4], asked, *columns[5:9], strict=True)):
         grouped.setdefault(found, []).append(i)
     labels = {s.label: s for s in Status}
-    chosen, selections, categories, seeds, statuses, messages, values = columns[4], *columns[9:]
+    chosen, selections, categories, seeds, statuses, messages, values, sizes, classes = columns[4], *columns[9:]
     return [
         TaskScore(
             series=Series(*group[:7]),
@@ -165,6 +169,7 @@ def task_scores(records: pa.Table, metric: Metric = "mcc") -> list[TaskScore]:
             chosen=dict(sorted(Counter(chosen[i] for i in rows if free[i] and selections[i] == "held-out"
                                        and chosen[i] is not None).items())),
             num_default=sum(selections[i] == "default" for i in rows),
+            num_short=sum(is_short(group[7], sizes[i], classes[i]) for i in rows),
         )
         for group, rows in grouped.items()
     ]  # fmt: skip

@@ -47,6 +47,7 @@ class Place:
     above: tuple[str, float] | None
     below: tuple[str, float] | None
     best: tuple[str, float]
+    marks: tuple[str, ...] = ()
 
     @property
     def behind(self) -> float:
@@ -103,4 +104,5 @@ def _place(score: Score, board: Mapping[str, float]) -> Place:
         num_models=len(board), num_tasks=score.num_tasks,
         above=ahead[-1] if ahead else None, below=behind[0] if behind else None,
         best=next(iter(board.items())),
+        marks=score.marks,
     )  # fmt: skip

@@ -12,8 +12,10 @@ import numpy as np
 from geneb_jax.axes import NumpyBool, NumpyInt
 from geneb_jax.errors import RunError, UsageError
 from geneb_jax.run import Run
-from geneb_jax.run.runs import Runs, TaskPredictions, draw_order
+from geneb_jax.run.reading import Letters, letters_of_records
+from geneb_jax.run.runs import Runs, draw_order
 from geneb_jax.stats.aggregate import Series
+from geneb_jax.stats.marks import fit_marks
 
 
 def shots_of(regime: str) -> int | None:
@@ -26,12 +28,14 @@ class Unit:
     """One series in one regime: what has a score. `draws` are places in its task's predictions, one per draw.
 
     `seeds` are those of the draws, the same for the same draw of any task and series; by default 0, 1, 2, …
+    `marks` are those of its fits and its task (`geneb_jax.stats.marks`).
     """
 
     series: Series
     regime: str
     draws: tuple[int, ...]
     seeds: tuple[int, ...] = ()
+    marks: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -114,10 +118,10 @@ def task_samples(
     if not by_task:
         asked = "" if regimes is None else f" in the regimes {', '.join(regimes)}"
         raise UsageError(f"the runs hold no score{asked}", cure="look at them with `geneb report` or run them again")
-    seeded = _seeded(by_task)
+    seeded, letters = _seeded(by_task), letters_of_records(whole.records)
     for task, category in whole.categories.items():
         if task in by_task:
-            yield _sample(task, category, by_task[task], whole.predictions(task), seeded, (groups or {}).get(task))
+            yield _sample(task, category, by_task[task], whole, seeded, letters, (groups or {}).get(task))
 
 
 def _seeded(by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> set[Series]:
@@ -134,7 +138,8 @@ def _seeded(by_task: Mapping[str, Iterable[Mapping[str, Any]]]) -> set[Series]:
 
 def _rows_by_task(runs: Runs, regimes: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
     names = ["record_id", "encoder", "encoder_digest", "probe", "probe_digest", "C", "c_selection", "engine", "dtype",
-             "regime", "task", "seed", "draw", "mcc", "accuracy", "macro_f1"]  # fmt: skip
+             "regime", "task", "seed", "draw", "mcc", "accuracy", "macro_f1",
+             "status", "n_train", "num_classes"]  # fmt: skip
     found: dict[str, list[dict[str, Any]]] = {}
     for row in runs.records.select(names).to_pylist():
         if row["mcc"] is not None and (regimes is None or row["regime"] in regimes):
@@ -153,10 +158,13 @@ def _sample(
     task: str,
     category: str,
     rows: Iterable[dict[str, Any]],
-    found: TaskPredictions,
+    runs: Runs,
     seeded: Collection[Series],
+    letters: Mapping[str, Mapping[str, Letters]],
     groups: NumpyInt | None,
 ) -> TaskSample:
+    found = runs.predictions(task)
+    meta = runs.meta.tasks.get(task)
     members: dict[tuple[Series, str], list[dict[str, Any]]] = {}
     for row in rows:
         members.setdefault((_series(row), row["regime"]), []).append(row)
@@ -168,9 +176,11 @@ def _sample(
         seeds = [int(row["seed"]) for row in own]
         if regime == "full" and series not in seeded:
             lines, seeds = lines[:1], [0]  # nothing was drawn, so that all seeds are one fit
-        units.append(
-            Unit(series, regime, tuple(range(len(predicted), len(predicted) + len(lines))), tuple(seeds))
-        )  # fmt: skip
+        places = tuple(range(len(predicted), len(predicted) + len(lines)))
+        marks = frozenset[str]().union(
+            *(fit_marks(row, meta, letters.get(row["encoder_digest"], {}).get(task)) for row in own)
+        )
+        units.append(Unit(series, regime, places, tuple(seeds), marks))
         predicted += lines
     return TaskSample(
         task, category, len(found.labels), found.true.astype(np.int64), np.stack(predicted), tuple(units),

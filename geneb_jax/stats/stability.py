@@ -34,7 +34,7 @@ _SUBSETS = 3
 class Agreement:
     """The ranking of `num_series` series by `draws` draws against that by `others` other draws, over random choices.
 
-    kendall: mean tau-b. best: chance that the same one leads. order: chance that the whole ranking is the same.
+    kendall: mean tau-b, None where all series have the same score throughout. best: chance that the same one leads. order: chance that the whole ranking is the same.
     """
 
     scope: Scope
@@ -43,7 +43,7 @@ class Agreement:
     num_series: int
     draws: int
     others: int
-    kendall: float
+    kendall: float | None
     best: float
     order: float
 
@@ -119,9 +119,11 @@ def _agreements(
         chosen = (place < d).astype(np.float64) @ scores
         few = chosen / d
         rest = (scores.sum(axis=0) - chosen) / (D - d)
+        tau = kendall(few, rest)
+        told = tau[~np.isnan(tau)]
         yield Agreement(
             scope, name, regime, num_series, d, D - d,
-            kendall=float(np.nanmean(kendall(few, rest))),
+            kendall=float(np.mean(told)) if told.size else None,
             best=float(top_overlap(few, rest, 1).mean()),
             order=float((ranks(few) == ranks(rest)).all(axis=-1).mean()),
         )  # fmt: skip

@@ -18,6 +18,7 @@ from geneb_jax.stats.bootstrap import (
     task_distribution,
 )
 from geneb_jax.stats.intervals import Method, interval
+from geneb_jax.stats.marks import DEFAULT_C, LEAKED, SHORT, STATUS_MARKS, UNREAD
 from geneb_jax.stats.means import CategorySums, Scope
 from geneb_jax.stats.samples import TaskSample, Unit
 from geneb_jax.stats.task_spread import task_means
@@ -32,8 +33,11 @@ DEGENERATE: Final = 0.01
 """Share of resamples with one true or predicted class from which a score is marked."""
 
 
-MARKS: Final = ("one class", "few rows", "perfect", "no draws", "one task", "partial")
-"""What weakens an interval (`Score.marks`)."""
+MARKS: Final = (
+    *STATUS_MARKS, LEAKED, SHORT, UNREAD, DEFAULT_C, "one class", "few rows", "perfect", "no draws", "one task",
+    "partial",
+)  # fmt: skip
+"""What is said beside a score (`Score.marks`): of its fits and tasks (`geneb_jax.stats.marks`), and of its interval."""
 
 
 @dataclass(frozen=True)
@@ -202,21 +206,23 @@ def task_resampled_scores(
     Raises:
         UsageError: a unit has a score on a single task.
     """
-    held: dict[tuple[Series, str], list[tuple[str, float, int]]] = {}
+    held: dict[tuple[Series, str], list[tuple[str, float, int, frozenset[str]]]] = {}
     for sample in samples:
         plain = plain_scores(sample, metric)
         for unit, estimate in zip(sample.units, plain, strict=True):
-            held.setdefault(unit.name, []).append((sample.category, estimate, sample.num_groups))
+            held.setdefault(unit.name, []).append((sample.category, estimate, sample.num_groups, unit.marks))
         if done is not None:
             done(sample)
     found = []
     for (series, regime), rows in held.items():
         categories = [category for category, *_ in rows]
         partial = num_in_suite is not None and len(rows) != num_in_suite
-        for mean in task_means(np.array([estimate for _, estimate, _ in rows]), categories):
+        for mean in task_means(np.array([estimate for _, estimate, *_ in rows]), categories):
             marks = {"one task"} if mean.borrowed else set()
             marks |= {"partial"} if partial and mean.scope != "category" else set()
-            size = sum(size for category, _, size in rows if mean.scope != "category" or category == mean.name)
+            own = [row for row in rows if mean.scope != "category" or row[0] == mean.name]
+            size = sum(row[2] for row in own)
+            marks = marks.union(*(row[3] for row in own))
             found.append(
                 Score(mean.scope, mean.name, series, regime, metric, mean.estimate, *_within(metric, *mean.ends(level)),
                       mean.se, mean.num_tasks, size, tuple(mark for mark in MARKS if mark in marks))
@@ -239,4 +245,4 @@ def _marks(found: Distribution, unit: Unit, source: Source) -> frozenset[str]:
     """What weakens a unit's score and every mean that holds it."""
     marks = {"one class"} if found.degenerate >= DEGENERATE else set()
     single = len(unit.draws) == 1 and (source == "draws" or (source == "both" and unit.regime != "full"))
-    return frozenset(marks | ({"no draws"} if single else set()))
+    return unit.marks | marks | ({"no draws"} if single else set())

@@ -91,6 +91,7 @@ def score_rows(content: Content) -> list[Row]:
                     "rank_low": cell.rank_low,
                     "rank_high": cell.rank_high,
                     "tied": cell.tied,
+                    "marks": (cell.marks or "none") if content.has_marks else None,
                     "frontier": (entrant.key in frontier) or None,
                     "named": (entrant.key in named) or None,
                     "lead": (entrant.key in leading) or None,
@@ -147,6 +148,7 @@ def _tooltip(content: Content, *more: alt.Tooltip) -> list[alt.Tooltip]:
     ]
     if content.has_intervals:
         tips += [alt.Tooltip("low:Q", title="From", format=".3f"), alt.Tooltip("high:Q", title="To", format=".3f")]
+    tips += [alt.Tooltip("marks:N", title="Marks")] if content.has_marks else []
     return [*tips, *more]
 
 

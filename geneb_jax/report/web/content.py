@@ -125,6 +125,11 @@ class Content:
         """Whether any score has one."""
         return any(c.low is not None for places in self.cells.values() for c in places.get(MACRO, {}).values())
 
+    @cached_property
+    def has_marks(self) -> bool:
+        """Whether something is to be said of some mean."""
+        return any(cell.marks for held in self.cells.values() for own in held.values() for cell in own.values())
+
     def cell(self, regime: str, place: Place, key: str) -> Cell:
         """The score of an entrant, an empty one where it has none."""
         return self.cells[regime].get(place, {}).get(key, _NO_SCORE)

@@ -10,7 +10,7 @@ import numpy as np
 
 from geneb_jax import published
 from geneb_jax.published import SizeVersion
-from geneb_jax.report.board import METRIC_LINES, Board, control_lines, failures, partial_lines
+from geneb_jax.report.board import METRIC_LINES, Board, control_lines, failures, leak_lines, partial_lines
 from geneb_jax.report.web import words
 from geneb_jax.report.web.content import MACRO, Cell, Content, Entrant, Place, TaskEntry
 from geneb_jax.report.web.of_board import board_cells, board_entrants, board_tasks, with_ranks
@@ -69,7 +69,14 @@ def runs_content(
         cells,
         method=words.method_lines(resampled),
         level=resampled.level if resampled else 0.95,
-        warnings=(*control_lines(runs), *runs.notes, *partial_lines(board), *failures(board), *_left_out(resampled)),
+        warnings=(
+            *leak_lines(runs),
+            *control_lines(runs),
+            *runs.notes,
+            *partial_lines(board),
+            *failures(board),
+            *_left_out(resampled),
+        ),
         legend=words.legend(runs, cells),
         audit=(*recorded_tables(runs, resampled), *audit_tables(audit or {}, suite.labels)),
         provenance=run_provenance(runs),
@@ -115,7 +122,7 @@ def beside_content(
         warnings=(
             f"Every mean on this page is over {shared} tasks, so the board's models stand here with other scores and "
             "ranks than on the board itself.",
-            *control_lines(runs), *runs.notes, *partial_lines(board), *failures(board),
+            *leak_lines(shared_part), *control_lines(runs), *runs.notes, *partial_lines(board), *failures(board),
         ),
         legend=words.legend(shared_part, cells),
         audit=(*recorded_tables(shared_part, resampled), *audit_tables(audit or {}, suite.labels)),

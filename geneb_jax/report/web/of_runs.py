@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from geneb_jax.report.board import Board
-from geneb_jax.report.uncertainty import MARKS
+from geneb_jax.report.marks import MARKS, ends_text
 from geneb_jax.report.web.content import MACRO, MICRO, OF_RUN, Cell, Entrant, Place, TaskEntry, key_of
 from geneb_jax.run.presets import defect_of
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.aggregate import Aggregate, Series
 from geneb_jax.stats.resampled import Resampled
+from geneb_jax.stats.uncertainty import Score
 
 Cells = dict[Place, dict[str, Cell]]
 
@@ -71,7 +72,8 @@ def run_tasks(runs: Runs) -> list[TaskEntry]:
         )
         facts = tuple((name, f"{number:,}") for name, number in sizes)
         label = runs.meta.suite.labels.get(task, task)
-        found.append(TaskEntry(key_of(task), task, label, category, facts, tuple(meta.warnings) if meta else ()))
+        notes = [*meta.warnings, *([f"{meta.leak_sentence}."] if meta.leaked else [])] if meta else []
+        found.append(TaskEntry(key_of(task), task, label, category, facts, tuple(notes)))
     return found
 
 
@@ -80,15 +82,15 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
     keys = run_keys(board)
     found: dict[str, Cells] = {regime: {} for regime in board.regimes}
     for one in board.aggregates:
-        for place, cell in _means(one, board):
+        for place, cell in _means(board, one):
             found[one.regime].setdefault(place, {})[keys[one.series]] = cell
     for score in board.scores:
-        cell = Cell(score.mean, std=score.std, marks=board.marks(score))
+        cell = Cell(score.mean, std=score.std, marks=board.signs(score))
         found[score.regime].setdefault(("task", score.task), {})[keys[score.series]] = cell
     if resampled:
         for interval in resampled.scores:
             _update(found, interval.regime, (interval.scope, interval.name), keys[interval.series],
-                    low=interval.low, high=interval.high, marks=[MARKS[m][0] for m in interval.marks])  # fmt: skip
+                    marks=[MARKS[m][0] for m in interval.marks], **_ends(interval))  # fmt: skip
         comparison = resampled.comparison if ranked else None
         told = {(r.regime, r.scope, r.name) for r in comparison.rankings if r.can_tell} if comparison else set()
         for rank in comparison.ranks if comparison else ():
@@ -98,12 +100,21 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
     return found
 
 
-def _means(one: Aggregate, board: Board) -> Iterable[tuple[Place, Cell]]:
-    whole = Cell(one.macro, marks=board.marks(one), num_tasks=one.num_tasks, num_in_suite=one.num_in_suite)
+def _ends(found: Score) -> dict[str, float]:
+    """The ends of an interval; none of a score that is 0 by rule."""
+    certain = ends_text(found.low, found.high, found.marks) == "–"
+    return {} if certain else {"low": found.low, "high": found.high}
+
+
+def _means(board: Board, one: Aggregate) -> Iterable[tuple[Place, Cell]]:
+    whole = Cell(one.macro, marks=board.signs(one), num_tasks=one.num_tasks, num_in_suite=one.num_in_suite)
     yield MACRO, replace(whole, std=one.macro_std, gain=one.gain)
     yield MICRO, replace(whole, value=one.micro, std=one.micro_std)
     for name, score in one.categories.items():
-        yield ("category", name), Cell(score.mean, num_tasks=score.num_tasks, num_in_suite=score.num_in_suite)
+        yield (
+            ("category", name),
+            Cell(score.mean, marks=board.signs(one, name), num_tasks=score.num_tasks, num_in_suite=score.num_in_suite),
+        )
 
 
 def _update(

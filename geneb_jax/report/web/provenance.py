@@ -64,8 +64,9 @@ def recorded_tables(runs: Runs, resampled: Resampled | None) -> tuple[Table, ...
         if task not in runs.meta.suite.categories:
             continue
         shown = [smallest.get((task, regime), "–") for regime in regimes]
+        said = "; ".join(filter(None, (*meta.warnings, meta.leak_sentence))) or "–"
         rows.append((runs.meta.suite.labels.get(task, task), _number(meta.n_train), _number(meta.n_test),
-                     str(len(meta.labels)), *shown, "; ".join(meta.warnings) or "–"))  # fmt: skip
+                     str(len(meta.labels)), _number(meta.leaked), *shown, said))  # fmt: skip
     heads = [f"Smallest difference, {regime_name(regime).lower()}" for regime in regimes]
     note = (
         f"Smallest difference: the paired difference between two encoders that this task's test rows would show with a "
@@ -73,7 +74,7 @@ def recorded_tables(runs: Runs, resampled: Resampled | None) -> tuple[Table, ...
         if regimes
         else ""
     )
-    heads = ["Task", "Training rows", "Test rows", "Classes", *heads, "Warnings"]
+    heads = ["Task", "Training rows", "Test rows", "Classes", "Test rows in train", *heads, "Warnings"]
     return (Table(tuple(heads), tuple(rows), "Data of the tasks, as the run recorded them", note),)
 
 

@@ -33,7 +33,7 @@ def leaderboard_rows(content: Content) -> list[Row]:
                     **_score("macro", macro),
                     **_score("micro", micro),
                     "gain_over_kmer": macro.gain,
-                    **{c: content.cell(regime, ("category", c), entrant.key).value for c in content.categories},
+                    **_categories(content, regime, entrant.key),
                     "num_tasks": macro.num_tasks,
                     "num_tasks_in_suite": macro.num_in_suite,
                     "marks": macro.marks,
@@ -146,12 +146,12 @@ def _line(row: Row, categories: Iterable[str]) -> dict[str, str]:
         "Encoder": row["encoder"],
         "Source": row["source"],
         "Parameters": _text(row["params"], ","),
-        "Macro": _text(row["macro"]),
+        "Macro": _marked(row["macro"], row["marks"]),
         "Interval": _span(row, "macro"),
         "s.d.": _text(row["macro_std"]),
-        "Micro": _text(row["micro"]),
+        "Micro": _marked(row["micro"], row["marks"]),
         "vs k-mer": _text(row["gain_over_kmer"]),
-        **{name: _text(row[name]) for name in categories},
+        **{name: _marked(row[name], row[f"{name}_marks"]) for name in categories},
         "Tasks": f"{row['num_tasks']}/{row['num_tasks_in_suite']}",
         "Marks": row["marks"],
     }
@@ -164,6 +164,16 @@ def _span(row: Row, name: str, style: str = _SCORE) -> str:
 
 def _text(value: float | None, style: str = _SCORE) -> str:
     return "" if value is None else format(value, style)
+
+
+def _marked(value: float | None, marks: str) -> str:
+    return _text(value) + marks
+
+
+def _categories(content: Content, regime: str, key: str) -> Row:
+    cells = {name: content.cell(regime, ("category", name), key) for name in content.categories}
+    marks = {f"{name}_marks": cell.marks for name, cell in cells.items()}
+    return {**{name: cell.value for name, cell in cells.items()}, **marks}
 
 
 def _rank(cell: Cell) -> Row:

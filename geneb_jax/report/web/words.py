@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from geneb_jax.published import SizeVersion
-from geneb_jax.report.board import DEFAULT_C
 from geneb_jax.report.claims import ADJUSTED, TIED, alpha
-from geneb_jax.report.reading import UNREAD_SIGN
-from geneb_jax.report.uncertainty import MARKS
-from geneb_jax.report.web.content import Cell, Entrant, Place, regime_words
+from geneb_jax.report.marks import MARKS
+from geneb_jax.report.web.content import OF_RUN, Cell, Entrant, Place, regime_words
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.resampled import Resampled
 from geneb_jax.stats.ties import best_first
@@ -24,7 +22,7 @@ NO_INTERVALS: Final = (
 )
 NOT_RESAMPLED: Final = (
     "No intervals",
-    "Scores are points: nothing was resampled, so no tie or difference can be told.",
+    "Intervals were switched off: scores are points, and ties are not told. Without --no-intervals they are.",
 )
 BESIDE: Final = (
     "Side by side",
@@ -32,10 +30,9 @@ BESIDE: Final = (
     "unless their engine is sklearn-stock or sklearn. Ranks count every line, ours and the board's, by its point.",
 )
 TIE_SIGN: Final = ("=", TIED)
-DEFAULT_C_SIGN: Final = (DEFAULT_C, "too few rows per class to hold any out: no C was chosen, a fixed one was used")
 
 
-def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Iterable[Entrant], level: float) -> str:
+def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Collection[Entrant], level: float) -> str:
     """Who leads in a regime by macro score, and who cannot be told from it, in one sentence."""
     names = {e.key: e.name for e in entrants}
     scored = best_first(
@@ -45,15 +42,18 @@ def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Iter
         return f"With {regime_words(regime)} no encoder has a score."
     best, *rest = scored
     cell = cells[best]
-    start = f"With {regime_words(regime)}, {names[best]} has the highest macro {metric}, {cell.value:.3f}"
+    start = f"With {regime_words(regime)}, {names[best]} has the highest macro {metric}, {cell.value:.3f}{cell.marks}"
     if cell.low is not None and cell.high is not None:
         start += f" ({level:.0%} interval {cell.low:.3f} to {cell.high:.3f})"
     if not rest:
         return start + "."
-    if cell.tied is None and cell.low is not None:
+    origins = {e.origin for e in entrants}
+    if cell.tied is None and cell.low is not None and len(origins) == 1:
         return f"{start}. The resamples are too few to tell whether any other is worse."
     if cell.tied is None:
-        followers = " and ".join(f"{names[key]} ({cells[key].value:.3f})" for key in rest[:2])
+        followers = " and ".join(f"{names[key]} ({cells[key].value:.3f}{cells[key].marks})" for key in rest[:2])
+        if origins == {OF_RUN}:
+            return f"{start}, before {followers}. Nothing was resampled, so whether this order is real is left open."
         return f"{start}, before {followers}. Published scores are points: other test rows may order them otherwise."
     tied = [key for key in rest if cells[key].tied]
     if not tied:
@@ -89,8 +89,7 @@ def legend(runs: Runs, cells: Mapping[str, Mapping[Place, Mapping[str, Cell]]]) 
     """(sign, meaning) of every mark that occurs: how fits ended, what weakens an interval, ties."""
     shown = [c for places in cells.values() for held in places.values() for c in held.values()]
     marks = {sign for cell in shown for sign in cell.marks}
-    seen = set(runs.records["status"].to_pylist())
-    found = [(s.mark, f"{s.label.replace('_', ' ')}: {s.sentence}") for s in Status if s.mark and s.label in seen]
-    found += [(sign, meaning) for sign, meaning in (*MARKS.values(), DEFAULT_C_SIGN, UNREAD_SIGN) if sign in marks]
+    absent = {status.label for status in Status} - set(runs.records["status"].to_pylist())  # some share a sign
+    found = [text for name, text in MARKS.items() if text[0] in marks and name not in absent]
     found += [TIE_SIGN] if any(cell.tied for cell in shown) else []
     return tuple(found)
