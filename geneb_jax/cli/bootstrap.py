@@ -14,6 +14,7 @@ from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
     from geneb_jax.stats.means import Scope
+    from geneb_jax.stats.uncertainty import Score
 
 
 @click.command()
@@ -55,7 +56,7 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     shown = [score for score in found if score.scope in wanted]
     if as_json:
         held = {one.regime: one for one in samples.varied(resampling["source"])}
-        rows = [{**asdict(score), **varied_json(held[score.regime])} for score in shown]
+        rows = [{**asdict(score), **_no_ends(score), **varied_json(held[score.regime])} for score in shown]
         click.echo(json.dumps(rows, indent=2))
     else:
         to = console()
@@ -66,6 +67,12 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
             to.print(line)
         print_scores(shown, to, level=resampling["level"])
     return int(ExitCode.DONE)
+
+
+def _no_ends(score: Score) -> dict[str, None]:
+    from geneb_jax.report.marks import is_certain
+
+    return {"low": None, "high": None} if is_certain(score.low, score.high, score.marks) else {}
 
 
 def check_scopes(text: str) -> list[Scope]:

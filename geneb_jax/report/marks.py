@@ -40,8 +40,13 @@ def signs_of(marks: Collection[str]) -> str:
     return "".join(dict.fromkeys(sign for name, (sign, _) in MARKS.items() if name in marks))
 
 
+def is_certain(low: float, high: float, marks: Collection[str]) -> bool:
+    """Whether an interval has no width because its score is 0 by rule, which is no certainty about the encoder."""
+    return low == high and bool(DEGENERATE_MARKS & set(marks))
+
+
 def ends_text(low: float | None, high: float | None, marks: Collection[str], *, to: str = " to ") -> str:
     """An interval; a dash where there is none, and for a score that is 0 by rule and would look certain."""
-    if low is None or high is None or (low == high and DEGENERATE_MARKS & set(marks)):
+    if low is None or high is None or is_certain(low, high, marks):
         return "–"
     return f"{low:.3f}{to}{high:.3f}"

@@ -20,7 +20,7 @@ from geneb_jax.report.claims import (
     tie_claim,
 )
 from geneb_jax.report.layout import Column, once, packed, value
-from geneb_jax.report.marks import MARKS, ends_text, signs_of
+from geneb_jax.report.marks import MARKS, ends_text, is_certain, signs_of
 from geneb_jax.report.naming import series_name
 from geneb_jax.stats.aggregate import Series
 from geneb_jax.stats.compare import Comparison, Difference, Rank, Ranking
@@ -171,8 +171,7 @@ def print_places(places: Sequence[Place], protocol: Sequence[str], to: Console, 
 
 def _places(place: Place) -> str:
     """The places at the ends of the interval; a dash where the score is 0 by rule and has none."""
-    certain = ends_text(place.low, place.high, place.marks) == "–"
-    return "–" if certain else f"{place.place_low} to {place.place_high}"
+    return "–" if is_certain(place.low, place.high, place.marks) else f"{place.place_low} to {place.place_high}"
 
 
 def _tasks(place: Place) -> int | None:

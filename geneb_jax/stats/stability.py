@@ -34,7 +34,8 @@ _SUBSETS = 3
 class Agreement:
     """The ranking of `num_series` series by `draws` draws against that by `others` other draws, over random choices.
 
-    kendall: mean tau-b, None where all series have the same score throughout. best: chance that the same one leads. order: chance that the whole ranking is the same.
+    kendall: mean tau-b, None where all series are always equal.
+    best: chance that the same one leads. order: chance that the whole ranking is the same.
     """
 
     scope: Scope

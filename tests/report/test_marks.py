@@ -66,8 +66,9 @@ def test_terminals_show_the_marks_and_say_what_they_mean(run: Path, geneb: Comma
 
 def test_json_holds_the_names_of_the_marks(run: Path, geneb: Command) -> None:
     _, shown = geneb("bootstrap", run, "--json", "--scope", "task,macro", *FEW)
-    rows = json.loads(shown[shown.index("[\n") :])
+    rows, _ = json.JSONDecoder().raw_decode(shown[shown.index("[\n") :])
     for row in rows:
+        assert (row["low"] is None) == (row["name"] == SPARSE)
         wanted = {"task": {LEAKY: {"leaked"}, SPARSE: {"one_class_predicted"}}}.get(row["scope"], {})
         assert wanted.get(row["name"], {"leaked", "one_class_predicted"}) <= set(row["marks"])
     assert all("short of rows" in r["marks"] for r in rows if (r["name"], r["regime"]) == (SPARSE, "5shot"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from geneb_jax.report.board import Board
-from geneb_jax.report.marks import MARKS, ends_text
+from geneb_jax.report.marks import MARKS, is_certain
 from geneb_jax.report.web.content import MACRO, MICRO, OF_RUN, Cell, Entrant, Place, TaskEntry, key_of
 from geneb_jax.run.presets import defect_of
 from geneb_jax.run.runs import Runs
@@ -102,8 +102,7 @@ def run_cells(board: Board, resampled: Resampled | None, *, ranked: bool = True)
 
 def _ends(found: Score) -> dict[str, float]:
     """The ends of an interval; none of a score that is 0 by rule."""
-    certain = ends_text(found.low, found.high, found.marks) == "–"
-    return {} if certain else {"low": found.low, "high": found.high}
+    return {} if is_certain(found.low, found.high, found.marks) else {"low": found.low, "high": found.high}
 
 
 def _means(board: Board, one: Aggregate) -> Iterable[tuple[Place, Cell]]:
