@@ -65,7 +65,7 @@ def test_files_of_others_are_refused_before_anything_is_written(runs: dict[str, 
     assert (tmp_path / "README.md").read_text() == "my Space"
 
     (tmp_path / "site.json").write_text('{"geneb_type": "site", "geneb_version": 1, "scripts": "", "files": ["../x"]}')
-    assert "outside its folder: ../x" in geneb(*build)[1]
+    assert "leads out of the folder: '../x'" in geneb(*build)[1]
     (tmp_path / "site.json").write_text("{")
     assert "is damaged" in geneb(*build)[1]
     assert "there is no run here" in geneb("site", tmp_path / "models", "--out", tmp_path / "new")[1]

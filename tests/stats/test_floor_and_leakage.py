@@ -117,7 +117,7 @@ def test_geneb_leakage_finds_planted_leaks_and_writes_groups(tmp_path: Path) -> 
     groups = tmp_path / "groups.csv"
     result = CliRunner().invoke(command, [*arguments, "--write-groups", str(groups)], standalone_mode=False)
     assert result.exception is None, result.output
-    found = json.loads(result.output)
+    found = json.loads(result.stdout)
     assert found["tasks"]["words"] == {"rows": 30, "same": 1, "mirror": 1, "near": 2, "leaked": 4}
     run = Run.open(tmp_path / "run")
     held = run.predictions(run.records["record_id"][0].as_py())
