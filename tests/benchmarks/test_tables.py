@@ -33,4 +33,4 @@ def test_the_pages_tables_are_those_of_the_committed_results(tmp_path: Path) -> 
 @pytest.mark.parametrize("size", ["toy", "real"])
 def test_every_row_is_listed(size: str) -> None:
     done = CliRunner().invoke(app, ["list", "--size", size, "--json"], catch_exceptions=False)
-    assert [fact["name"] for fact in json.loads(done.output)] == list(BENCHES)
+    assert [fact["name"] for fact in json.loads(done.stdout)] == list(BENCHES)

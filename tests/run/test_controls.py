@@ -34,7 +34,7 @@ def runs(tmp_path_factory) -> dict[str, Run]:
         result = CliRunner().invoke(command, arguments, standalone_mode=False)
         assert result.exception is None, result.output
         found[control] = Run.open(place / control)
-        report = json.loads(result.output)
+        report = json.loads(result.stdout)
         assert (report["control"] is None) == (control == "real")
     return found
 

@@ -152,7 +152,7 @@ def test_geneb_curves_reads_a_run_with_several_numbers_of_rows(tmp_path: Path) -
         encoders, load_suite(tmp_path / "suite"), tmp_path / "run", regimes=regimes, draws=4, progress=False
     )  # fmt: skip
     arguments = [str(tmp_path / "run"), "--resamples", "200", "--reach", "-1,2", "--scope", "macro,task"]
-    found = json.loads(CliRunner().invoke(command, [*arguments, "--json"], standalone_mode=False).output)
+    found = json.loads(CliRunner().invoke(command, [*arguments, "--json"], standalone_mode=False).stdout)
     points = {(p["score"]["scope"], p["score"]["series"]["encoder"], p["shots"]): p for p in found["points"]}
     run = Run.open(tmp_path / "run").records.to_pylist()
     for encoder in encoders:

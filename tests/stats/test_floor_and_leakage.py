@@ -137,7 +137,7 @@ def test_geneb_leakage_finds_planted_leaks_and_writes_groups(tmp_path: Path) -> 
     }
     assert by["near"] == by[groups]
     assert (by["near"]["num_rows"], by["duplicates"]["num_rows"]) == (29, 30)
-    plain = json.loads(CliRunner().invoke(command, [*arguments, "--no-near"], standalone_mode=False).output)
+    plain = json.loads(CliRunner().invoke(command, [*arguments, "--no-near"], standalone_mode=False).stdout)
     assert plain["tasks"]["words"]["leaked"] == 2
     # other data under the same name are refused
     write_csv(tmp_path / "suite" / "tasks" / "words" / "test.csv", test[1:])

@@ -108,5 +108,5 @@ def test_the_commands(tmp_path, store_path):
     done = run.invoke(command, ["export", str(store_path), "--format", "safetensors", "--out", out])
     assert "content digest" in done.output, done.output
     done = run.invoke(command, ["import", out, "--into", str(tmp_path / "to"), "--json"], standalone_mode=False)
-    assert json.loads(done.output)["elements"][0]["new sequences"] == 40
+    assert json.loads(done.stdout)["elements"][0]["new sequences"] == 40
     assert done.return_value == 0

@@ -199,4 +199,4 @@ def test_the_command_says_what_it_did(store_path, toy):
     for text in ("a chunk is damaged", "sequences dropped: 4; kept: 36", ".damaged", "geneb embed", "is sound"):
         assert text in done.output
     done = run.invoke(command, [str(store_path), "--repair", "--json"], standalone_mode=False)
-    assert json.loads(done.output)["repairs"] == []
+    assert json.loads(done.stdout)["repairs"] == []
