@@ -131,7 +131,7 @@ def test_geneb_leakage_finds_planted_leaks_and_writes_groups(tmp_path: Path) -> 
     # the rules of --groups are those groups, with no file between
     by = {
         rule: json.loads(
-            CliRunner().invoke(bootstrap, [*arguments, "--groups", str(rule)], standalone_mode=False).output
+            CliRunner().invoke(bootstrap, [*arguments, "--groups", str(rule)], standalone_mode=False).stdout
         )[0]
         for rule in (groups, "near", "duplicates")
     }
