@@ -44,8 +44,8 @@ Answer = tuple[Any, "list[Section]"]
 @click.option("--published", is_flag=True,
               help="Put RUN… beside the official board, on the tasks that both have.")  # fmt: skip
 @click.option("--what", "wanted", metavar="LIST", show_default="all",
-              help="Which: scale, tiers, reversals, pareto, few-shot, variance, wins, specialisation, pairs, "
-              "macro-micro, graph (with --edges).")  # fmt: skip
+              help="Which: scale, tiers, reversals, pareto, few-shot, variance, wins, leads, specialisation, "
+              "pairs, macro-micro, graph (with --edges).")  # fmt: skip
 @click.option("--regime", default="full", show_default=True, help="Of the scores; few-shot looks at all.")
 @click.option("--few", default="10shot", show_default=True, help="The regime whose winners few-shot compares.")
 @board_options
@@ -215,10 +215,13 @@ def _tiers(q: Question) -> Answer:
 
 def _reversals(q: Question) -> Answer:
     from geneb_jax.report.analysis import reversals_section
-    from geneb_jax.stats.analysis.reversals import reversals
+    from geneb_jax.report.analysis_scopes import reversal_counts_section
+    from geneb_jax.stats.analysis.reversals import reversal_counts, reversals
 
     found = reversals(q.board, q.in_domain, ratio=q.ratio, regime=q.regime, level=q.level)
-    return asdict(found), [reversals_section(found, q.board.names)]
+    counts = reversal_counts(q.board, q.in_domain, ratio=q.ratio, regime=q.regime, level=q.level)
+    parts = {**asdict(found), "by_scope": [asdict(one) for one in counts]}
+    return parts, [reversals_section(found, q.board.names), reversal_counts_section(counts)]
 
 
 def _pareto(q: Question) -> Answer:
@@ -231,11 +234,20 @@ def _pareto(q: Question) -> Answer:
 
 def _few_shot(q: Question) -> Answer:
     from geneb_jax.report.analysis import drop_section, rerank_section
-    from geneb_jax.stats.analysis.few_shot import few_shot_drop, reranks
+    from geneb_jax.report.analysis_scopes import category_drops_section, model_drops_section
+    from geneb_jax.stats.analysis.few_shot import category_drops, few_shot_drop, model_drops, reranks
 
     drops, changes = few_shot_drop(q.board, level=q.level), reranks(q.board, few=q.few, level=q.level)
-    parts = {"drop": [asdict(one) for one in drops], "rerank": [asdict(one) for one in changes]}
-    return parts, [drop_section(drops), rerank_section(changes, q.few, q.board.names)]
+    by_category = category_drops(q.board, few=q.few, level=q.level)
+    by_model = model_drops(q.board, few=q.few, level=q.level)
+    found = {"drop": drops, "rerank": changes, "categories": by_category, "models": by_model}
+    parts = {name: [asdict(one) for one in own] for name, own in found.items()}  # type: ignore[attr-defined]
+    return parts, [
+        drop_section(drops),
+        rerank_section(changes, q.few, q.board.names),
+        category_drops_section(by_category, q.few),
+        model_drops_section(by_model, q.few, q.board.names),
+    ]
 
 
 def _variance(q: Question) -> Answer:
@@ -257,6 +269,14 @@ def _wins(q: Question) -> Answer:
     found = wins(q.board, regime=q.regime, level=q.level)
     number = int(q.board.common(q.regime).sum())
     return [asdict(one) for one in found], [wins_section(found, q.regime, number, q.board.names)]
+
+
+def _leads(q: Question) -> Answer:
+    from geneb_jax.report.analysis_scopes import leads_section
+    from geneb_jax.stats.analysis.leads import leads
+
+    found = leads(q.board, regime=q.regime, level=q.level)
+    return [asdict(one) for one in found], [leads_section(found, q.regime, q.board.names)]
 
 
 def _specialisation(q: Question) -> Answer:
@@ -309,6 +329,7 @@ ANALYSES: Mapping[str, Callable[[Question], Answer]] = {
     "few-shot": _few_shot,
     "variance": _variance,
     "wins": _wins,
+    "leads": _leads,
     "specialisation": _specialisation,
     "pairs": _pairs,
     "macro-micro": _macro_micro,

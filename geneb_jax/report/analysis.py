@@ -92,16 +92,17 @@ def reversals_section(found: Reversals, names: Names) -> Section:
     """Smaller models that score higher."""
     rows = found.found[:SHOWN]
     return Section(
-        f"{found.regime}: {_count(found.count)} of {found.num_pairs} pairs are reversed: the smaller one scores higher",
+        f"{found.regime}: {count_text(found.count)} of {found.num_pairs} pairs are reversed: "
+        "the smaller one scores higher",
         [Column("smaller", [names[one.small] for one in rows]), Column("larger", [names[one.large] for one in rows])],
         [
             Column("size ratio", [f"{one.ratio:,.0f}" if one.ratio >= 100 else f"{one.ratio:.3g}" for one in rows]),
             *estimate_columns("ahead by", [one.difference for one in rows]),
-            *_survivals([one.test for one in rows]),
+            *survival_columns([one.test for one in rows]),
         ],
         [
             f"Pairs of {found.num_models} in-domain models of which one has at least {found.ratio:g} times the "
-            f"parameters.{_more(len(rows), len(found.found))}",
+            f"parameters.{more_text(len(rows), len(found.found))}",
             *_test_note([one.test for one in found.found], "pairs"),
         ],
     )
@@ -148,7 +149,7 @@ def rerank_section(found: Sequence[Rerank], few: str, names: Names) -> Section:
         [
             Column("best with full data", [names[one.full] for one in found]),
             Column(f"best at {few}", [names[one.few] if one.changed else "the same" for one in found]),
-            *_survivals([one.test for one in found]),
+            *survival_columns([one.test for one in found]),
         ],
         _test_note([one.test for one in found], "categories"),
     )
@@ -192,9 +193,9 @@ def wins_section(found: Sequence[Wins], regime: str, num_tasks: int, names: Name
     return Section(
         f"{regime}: best on how many of {num_tasks} tasks",
         [Column("model", [names[one.model] for one in found[:SHOWN]])],
-        [Column("wins", [_count(one.count) for one in found[:SHOWN]]), *(sure if tested else [])],
+        [Column("wins", [count_text(one.count) for one in found[:SHOWN]]), *(sure if tested else [])],
         [
-            f"{len(found)} models win a task.{_more(min(SHOWN, len(found)), len(found))}",
+            f"{len(found)} models win a task.{more_text(min(SHOWN, len(found)), len(found))}",
             *(["certain: better than each other model on that task, by the paired test, adjusted for all pairs; of the "
                "wins for which every rival could be tested."] if tested else []),
         ],
@@ -209,7 +210,7 @@ def specialisation_section(found: Sequence[Specialisation], regime: str, names: 
         f"{regime}: specialisation: mean rank on other tasks minus mean rank on the category's",
         [Column("model", [names[one.model] for one in rows]), Column("category", [one.category for one in rows])],
         estimate_columns("places better", [one.places for one in rows], digits=1),
-        [f"{substantial} of {len(found)} (model, category) are 5 places or more.{_more(len(rows), len(found))}"],
+        [f"{substantial} of {len(found)} (model, category) are 5 places or more.{more_text(len(rows), len(found))}"],
     )
 
 
@@ -245,7 +246,7 @@ def pairs_section(
             Column(
                 "labels agree", [", ".join(v for v, is_so in d.pair.agree.items() if is_so) or "none" for d in deltas]
             ),
-            *_survivals(tests),
+            *survival_columns(tests),
         ],
         _test_note(tests, "pairs"),
     )
@@ -282,11 +283,11 @@ def graph_section(found: ComparisonGraph, names: Names) -> Section:
         ],
         [
             *estimate_columns("difference here", [one.difference for one in found.edges[:SHOWN]], sign=True),
-            *_survivals([one.test for one in found.edges[:SHOWN]]),
+            *survival_columns([one.test for one in found.edges[:SHOWN]]),
         ],
         [
             f"In {ahead} of {len(found.edges)} comparisons the model is ahead of its baseline here."
-            f"{_more(min(SHOWN, len(found.edges)), len(found.edges))}",
+            f"{more_text(min(SHOWN, len(found.edges)), len(found.edges))}",
             f"{alone} models were compared with none; the largest linked group has {len(found.groups[0])}.",
             f"Most used as a baseline: {used or 'none'}.",
             *([f"Not on the board: {', '.join(found.outside)}."] if found.outside else []),
@@ -311,13 +312,14 @@ def _text(one: Estimate) -> str:
     return f"{one.value:.3f}" + ("" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})")
 
 
-def _count(one: Estimate) -> str:
+def count_text(one: Estimate) -> str:
+    """A count, with its interval where it varies."""
     return f"{one.value:.0f}" + (
         "" if one.low is None or one.low == one.high else f" ({one.low:.0f} to {one.high:.0f})"
     )
 
 
-def _survivals(tests: Sequence[ClaimTest | None]) -> list[Column]:
+def survival_columns(tests: Sequence[ClaimTest | None]) -> list[Column]:
     """Whether each claim survives, with its adjusted p; nothing where no claim could be tested."""
     if not any(tests):
         return []
@@ -337,7 +339,8 @@ def _test_note(tests: Sequence[ClaimTest | None], what: str) -> list[str]:
     ]
 
 
-def _more(shown: int, all_of_them: int) -> str:
+def more_text(shown: int, all_of_them: int) -> str:
+    """Where the rows are that are not printed; empty if all are."""
     return f" {all_of_them - shown} more are in --json." if all_of_them > shown else ""
 
 

@@ -10,16 +10,17 @@ from scipy.stats import spearmanr
 
 from geneb_jax.cli.boards import run_entries
 from geneb_jax.errors import DataError, UsageError
-from geneb_jax.published import SIZE_VERSIONS, categories, leaderboard, matched_pairs, models, task_mcc
+from geneb_jax.published import SIZE_VERSIONS, categories, leaderboard, matched_pairs, models, task_mcc, tasks
 from geneb_jax.run import Run
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.analysis import ScoreBoard
-from geneb_jax.stats.analysis.few_shot import few_shot_drop, reranks
+from geneb_jax.stats.analysis.few_shot import category_drops, few_shot_drop, model_drops, reranks
 from geneb_jax.stats.analysis.graph import comparison_graph, read_edges
+from geneb_jax.stats.analysis.leads import leads
 from geneb_jax.stats.analysis.macro_micro import macro_micro_agreement
 from geneb_jax.stats.analysis.pairs import factor_means, pair_deltas
 from geneb_jax.stats.analysis.pareto import pareto
-from geneb_jax.stats.analysis.reversals import reversals
+from geneb_jax.stats.analysis.reversals import reversal_counts, reversals
 from geneb_jax.stats.analysis.sampled import claim_tests
 from geneb_jax.stats.analysis.scale import OUTLIERS, scale_correlation, scale_correlations
 from geneb_jax.stats.analysis.specialisation import specialisation
@@ -30,6 +31,7 @@ from geneb_jax.stats.compare import compare
 from geneb_jax.stats.samples import task_samples
 
 IN_DOMAIN = [one.model for one in models().values() if one.in_domain and one.official]
+CATEGORY = {one.id: one.category for one in tasks()}
 RESAMPLES = 400
 
 
@@ -71,6 +73,42 @@ def test_few_shot_drop_is_the_papers():
     }  # fmt: skip
 
 
+def test_drops_by_category_and_model_recompute_from_the_tables():
+    official = [one.model for one in models().values() if one.official]
+    full, few = (leaderboard(regime) for regime in ("full", "10shot"))
+    by_category = category_drops(ScoreBoard.published())
+    assert {one.scope for one in by_category} == set(categories())
+    for one in by_category:
+        pairs = np.array([[full[m].categories[one.scope], few[m].categories[one.scope]] for m in official])
+        assert one.lost.value == pytest.approx((pairs[:, 0] - pairs[:, 1]).mean(), abs=1e-4)
+        assert one.rho.value == pytest.approx(spearmanr(*pairs.T).statistic, abs=0.01)  # rounded scores tie
+    assert [o.lost.value for o in by_category] == sorted((o.lost.value for o in by_category), reverse=True)
+    by_model = model_drops(ScoreBoard.published())
+    assert {one.model for one in by_model} == set(official)
+    for one in by_model:
+        assert one.lost.value == pytest.approx(full[one.model].macro - few[one.model].macro, abs=1e-4)
+        own = [list(task_mcc(regime)[one.model].values()) for regime in ("full", "10shot")]
+        assert one.rho.value == pytest.approx(spearmanr(*own).statistic)
+        assert one.few_rank == 1 + sum(few[m].macro > few[one.model].macro for m in official)
+
+
+@pytest.mark.parametrize("regime", ["full", "1shot"])
+def test_leads_are_the_first_two_of_every_column(regime, ours):
+    official = [one.model for one in models().values() if one.official]
+    for one in leads(ScoreBoard.published(), regime=regime):
+        rows = {m: leaderboard(regime)[m] for m in official}
+        scores = {m: getattr(r, one.scope) if one.scope in ("macro", "micro") else r.categories[one.scope]
+                  for m, r in rows.items()}  # fmt: skip
+        second, first = sorted(scores.values())[-2:]
+        assert (scores[one.best], scores[one.runner_up]) == (first, second)
+        assert one.lead.value == pytest.approx(first - second, abs=1e-4)
+        assert one.test is None
+    macro = leads(ours)[0]
+    assert (macro.best, macro.runner_up) == ("strong", "middling")
+    assert macro.lead.low < macro.lead.value < macro.lead.high
+    assert macro.test.survives is (macro.test.p_adjusted <= 0.05)
+
+
 @pytest.mark.parametrize("version", SIZE_VERSIONS)
 def test_reversals_are_those_that_a_loop_over_pairs_finds(version):
     found = reversals(ScoreBoard.published(version), IN_DOMAIN)
@@ -80,6 +118,14 @@ def test_reversals_are_those_that_a_loop_over_pairs_finds(version):
     assert (found.num_models, found.num_pairs) == (36, len(pairs))
     assert {(one.small, one.large) for one in found.found} == {(a, b) for a, b in pairs if macro[a] > macro[b]}
     assert found.count.value == len(found.found)
+    by_scope = {one.scope: one for one in reversal_counts(ScoreBoard.published(version), IN_DOMAIN)}
+    assert by_scope.keys() == {"macro", "micro", *categories()}
+    assert by_scope["macro"].count == found.count
+    micro = {model: row.micro for model, row in leaderboard("full").items()}
+    assert by_scope["micro"].count.value == sum(micro[a] > micro[b] for a, b in pairs)
+    for name in categories():
+        score = {m: np.mean([v for t, v in task_mcc("full")[m].items() if CATEGORY[t] == name]) for m in IN_DOMAIN}
+        assert by_scope[name].count.value == sum(score[a] > score[b] for a, b in pairs)
     # a ratio of exactly five counts: HyenaDNA of 55 million parameters has none such, 200 million and a billion do
     assert any(size[b] == 5 * size[a] for a, b in pairs)
 

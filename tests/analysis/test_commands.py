@@ -23,6 +23,9 @@ def test_the_board_is_analysed_without_a_run(geneb):
     found = json.loads(shown)
     assert (found["scale"][0]["rho"]["low"], round(found["scale"][0]["rho"]["value"], 3)) == (None, 0.573)
     assert found["reversals"]["num_models"] == 36
+    assert [one["scope"] for one in found["reversals"]["by_scope"]][:3] == ["macro", "micro", "Histone Mod."]
+    parts = json.loads(geneb("analyse", "--what", "few-shot,leads", "--few", "1shot", "--json")[1])
+    assert (len(parts["few-shot"]["categories"]), len(parts["few-shot"]["models"]), len(parts["leads"])) == (13, 40, 15)
     wider = json.loads(geneb("analyse", "--what", "reversals", "--ratio", "1.01", "--json")[1])["reversals"]
     assert 36 * 35 / 2 >= wider["num_pairs"] > found["reversals"]["num_pairs"]
     assert geneb("analyse", "--what", "scales")[1].count("did you mean scale") == 1

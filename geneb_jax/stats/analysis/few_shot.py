@@ -9,21 +9,40 @@ import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.stats.analysis.board import ScoreBoard
-from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests, stacked
-from geneb_jax.stats.rankings import spearman
-from geneb_jax.stats.ties import leaders
+from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, Sampled, claim_tests, stacked
+from geneb_jax.stats.rankings import ranks, spearman
+from geneb_jax.stats.ties import best_first, leaders
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Mean over models of one regime's macro, how far that is below full data, and how alike the rankings are.
+    """Mean over models of one regime's scores, how far that is below full data, and how alike the rankings are.
 
-    `rho` is Spearman's correlation with the ranking at full data; NaN for fewer than two models.
+    `scope` is macro or a category. `rho` is Spearman's correlation of the models' ranking with that at full data; NaN
+    for fewer than two models.
     """
 
     regime: str
+    scope: str
     mean: Estimate
     lost: Estimate
+    rho: Estimate
+
+
+@dataclass(frozen=True)
+class ModelDrop:
+    """Of one model: its macro with full data and with few examples, the difference, and its ranks (1 is best).
+
+    `rho` is Spearman's correlation over tasks of its scores in both regimes: whether the tasks that are easy for it
+    with full data are those that are easy for it with few examples.
+    """
+
+    model: str
+    full: Estimate
+    few: Estimate
+    lost: Estimate
+    full_rank: float
+    few_rank: float
     rho: Estimate
 
 
@@ -50,21 +69,51 @@ class Rerank:
 
 
 def few_shot_drop(board: ScoreBoard, *, level: float = LEVEL) -> list[Drop]:
-    """Every regime beside full data, over the tasks that have all regimes."""
+    """Every regime's macro beside full data, over the tasks that have all regimes."""
     tasks = board.common("full", *board.regimes)
-    macro = {regime: board.score(regime, "macro", tasks) for regime in board.regimes}
+    full = board.score("full", "macro", tasks)
+    return [_drop(regime, "macro", full, board.score(regime, "macro", tasks), level) for regime in board.regimes]
+
+
+def category_drops(board: ScoreBoard, *, few: str = "10shot", level: float = LEVEL) -> list[Drop]:
+    """Every category in the regime `few` beside full data, over the tasks that have both; largest loss first."""
+    tasks = board.common("full", few)
+    names, full = board.by_category("full", tasks)
+    _, other = board.by_category(few, tasks)
     found = []
-    for regime, scores in macro.items():
-        both = stacked(macro["full"], scores)
-        found.append(
-            Drop(
-                regime,
-                both.map(lambda x: x[..., 1].mean(axis=-1)).estimate(level),
-                both.map(lambda x: (x[..., 0] - x[..., 1]).mean(axis=-1)).estimate(level),
-                both.map(lambda x: spearman(x[..., 0], x[..., 1])).estimate(level),
-            )
+    for k, name in enumerate(names):
+        by_full, by_few = (one.each(lambda x, k=k: x[..., k]) for one in (full, other))  # type: ignore[misc]
+        found.append(_drop(few, name, by_full, by_few, level))
+    return best_first(found, lambda one: one.lost.value, lambda one: one.scope)
+
+
+def model_drops(board: ScoreBoard, *, few: str = "10shot", level: float = LEVEL) -> list[ModelDrop]:
+    """Every model in the regime `few` beside full data, over the tasks that have both; largest loss first."""
+    tasks = board.common("full", few)
+    full, other = (board.score(regime, "macro", tasks) for regime in ("full", few))
+    both = stacked(full, other)
+    lost = both.each(lambda x: x[..., 0] - x[..., 1])
+    on_tasks = stacked(board.by_task("full", tasks), board.by_task(few, tasks))
+    rho = on_tasks.each(lambda x: spearman(x[..., 0], x[..., 1]))
+    columns = [one.estimates(level) for one in (full, other, lost, rho)]
+    found = [
+        ModelDrop(model, a, b, c, float(full_rank), float(few_rank), d)
+        for model, a, b, c, d, (full_rank, few_rank) in zip(
+            board.models, *columns, ranks(both.value, axis=0), strict=True
         )
-    return found
+    ]
+    return best_first(found, lambda one: one.lost.value, lambda one: one.model)
+
+
+def _drop(regime: str, scope: str, full: Sampled, scores: Sampled, level: float) -> Drop:
+    both = stacked(full, scores)
+    return Drop(
+        regime,
+        scope,
+        both.map(lambda x: x[..., 1].mean(axis=-1)).estimate(level),
+        both.map(lambda x: (x[..., 0] - x[..., 1]).mean(axis=-1)).estimate(level),
+        both.map(lambda x: spearman(x[..., 0], x[..., 1])).estimate(level),
+    )
 
 
 def reranks(board: ScoreBoard, *, few: str = "10shot", level: float = LEVEL) -> list[Rerank]:

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.stats.analysis.board import ScoreBoard
-from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, claim_tests
+from geneb_jax.stats.analysis.sampled import LEVEL, ClaimTest, Estimate, Sampled, claim_tests
 from geneb_jax.stats.ties import best_first
 
 RATIO: Final = 5.0
@@ -42,6 +43,15 @@ class Reversals:
     found: tuple[Reversal, ...]
 
 
+@dataclass(frozen=True)
+class ReversalCount:
+    """How many of `num_pairs` pairs are reversed by the scores of one scope."""
+
+    scope: str
+    num_pairs: int
+    count: Estimate
+
+
 def reversals(
     board: ScoreBoard,
     in_domain: Collection[str],
@@ -54,9 +64,7 @@ def reversals(
     """Ordered pairs among the models of `in_domain` whose sizes differ by `ratio` or more."""
     sized, sizes = board.select(in_domain).sized()
     scores = sized.score(regime, scope)
-    # the product, not the quotient: 5 times 200 million is exactly 1,000 million
-    small, large = np.nonzero(sizes[None, :] >= ratio * sizes[:, None])
-    count = scores.map(lambda x: (x[..., small] > x[..., large]).sum(axis=-1))
+    small, large = _pairs(sizes, ratio)
     differences = [scores.difference(int(i), int(j)) for i, j in zip(small, large, strict=True)]
     found = [
         Reversal(sized.models[i], sized.models[j], float(sizes[j] / sizes[i]), one.estimate(level), test)
@@ -66,4 +74,32 @@ def reversals(
         if one.value > 0
     ]
     found = best_first(found, lambda one: one.difference.value, lambda one: f"{one.small} {one.large}")
-    return Reversals(regime, scope, ratio, len(sizes), len(small), count.estimate(level), tuple(found))
+    count = _count(scores, small, large).estimate(level)
+    return Reversals(regime, scope, ratio, len(sizes), len(small), count, tuple(found))
+
+
+def reversal_counts(
+    board: ScoreBoard,
+    in_domain: Collection[str],
+    *,
+    ratio: float = RATIO,
+    regime: str = "full",
+    level: float = LEVEL,
+) -> list[ReversalCount]:
+    """How many pairs are reversed by macro, by micro, and by each category; arguments as of `reversals`."""
+    sized, sizes = board.select(in_domain).sized()
+    small, large = _pairs(sizes, ratio)
+    return [
+        ReversalCount(scope, len(small), _count(sized.score(regime, scope), small, large).estimate(level))
+        for scope in ("macro", "micro", *sized.scopes(regime))
+    ]
+
+
+def _pairs(sizes: NumpyFloat, ratio: float) -> tuple[NumpyInt, NumpyInt]:
+    """Rows of the smaller and of the larger model; by the product, as 5 times 200 million is exactly 1,000 million."""
+    small, large = np.nonzero(sizes[None, :] >= ratio * sizes[:, None])
+    return small, large
+
+
+def _count(scores: Sampled, small: NumpyInt, large: NumpyInt) -> Sampled:
+    return scores.map(lambda x: (x[..., small] > x[..., large]).sum(axis=-1))
