@@ -30,16 +30,16 @@ def confined(
     Raises:
         GenebError: of type `error`, where the name leads out of the folder or is none that a file can have everywhere.
     """
-    problem = why_not(name)
+    problem, cure = why_not(name), "get the files from where you trust them"
     if problem is None:
         path = folder / name
         if links or path.resolve().is_relative_to(folder.resolve()):
             return path
-        problem = "leads through a link to a place outside"
+        problem, cure = "leads through a link to a place outside", "put the files themselves in place of the link"
     raise error(
         f"this {what} {problem}: {short(name)}",
         where=str(folder),
-        cure="nothing was read from or written to the place it names; get the files from where you trust them",
+        cure=f"nothing was read from or written to the place it names; {cure}",
     )
 
 
@@ -62,6 +62,8 @@ def why_not(name: object) -> str | None:
         return "leads out of the folder"
     if "" in parts or "." in parts:
         return "is empty or has an empty part"
+    if any(part[-1] in ". " for part in parts):
+        return "ends in a dot or a space, which some systems leave off"
     if any(len(part) > MOST_BYTES for part in encoded):
         return f"is longer than the {MOST_BYTES} bytes that a file's name may have"
     if any(_DEVICES.fullmatch(part) for part in parts):

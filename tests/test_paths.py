@@ -41,6 +41,10 @@ BAD = [
     "a\0b",
     "x" * 300,
     "NUL",
+    "a.",
+    ".. ",
+    "a /b",
+    "...",
     "a//b",
     "",
     "\ud800",
@@ -55,7 +59,7 @@ def test_a_name_that_leads_out_is_refused(tmp_path, name):
     str(caught.value).encode()  # can be printed
 
 
-@pytest.mark.parametrize("name", ["a", "a/b.csv", "...", ".hidden", "H3K4me3:1 (new)", "é", "conus", "x" * 255])
+@pytest.mark.parametrize("name", ["a", "a/b.csv", "..a", ".hidden", "H3K4me3:1 (new)", "é", "conus", "x" * 255])
 def test_an_odd_name_that_stays_inside_is_taken(tmp_path, name):
     assert confined(tmp_path, name) == tmp_path / name
     assert why_not(name) is None
@@ -135,6 +139,45 @@ def test_a_copy_does_not_write_through_a_link_nor_into_a_strange_folder(tmp_path
     with pytest.raises(StoreError, match=r"thesis\.txt"):
         copy_store(store, other)
     assert [p.name for p in other.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("link", [".", "splits", "embeddings/c", "embeddings/writer.json", "embeddings/c/9"])
+def test_nothing_is_written_through_a_link_in_a_store(tmp_path, link):
+    """An element's folder, one inside it or a file of it that somebody linked to a place of the user's."""
+    fill = np.eye(4, 2, dtype=np.float32)
+    with open_store(tmp_path / "from", "a") as other:
+        other.element(Manifest("toy", "toy", "1", 2)).append(["A", "C", "G", "T"], fill)
+    key = other.keys()[0]
+    shutil.copytree(tmp_path / "from", tmp_path / "store")
+    path, elsewhere = tmp_path / "store" / key / link, tmp_path / "elsewhere"
+    if path.is_dir():
+        shutil.move(path, elsewhere)
+    elif link.endswith("json"):
+        path.unlink(missing_ok=True)
+        elsewhere.write_text("mine")
+    path.symlink_to(elsewhere)
+    before = [(p, p.is_dir() or p.read_bytes()) for p in sorted(elsewhere.rglob("*"))] or elsewhere.exists()
+    with open_store(tmp_path / "more", "a") as more:
+        more.element(Manifest("toy", "toy", "1", 2)).append(["AA"], fill[:1])
+    for door in (
+        lambda: merge([tmp_path / "more"], tmp_path / "store"),
+        lambda: open_store(tmp_path / "store", "a").element(Manifest("toy", "toy", "1", 2)),
+        lambda: repair_store(tmp_path / "store"),
+    ):
+        with pytest.raises(StoreError, match="link to a place outside"):
+            door()
+    after = [(p, p.is_dir() or p.read_bytes()) for p in sorted(elsewhere.rglob("*"))] or elsewhere.exists()
+    assert after == before
+    assert not elsewhere.is_file() or elsewhere.read_text() == "mine"
+
+
+def test_a_store_itself_may_be_reached_through_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "store").symlink_to(tmp_path / "disk")
+    with open_store(tmp_path / "store", "a") as opened:
+        opened.element(Manifest("toy", "toy", "1", 2)).append(["A"], np.eye(1, 2, dtype=np.float32))
+    assert repair_store(tmp_path / "store") == []
+    assert open_store(tmp_path / "disk").elements()[0].num_rows == 1
 
 
 def test_doors_of_stores(tmp_path, store):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from geneb_jax.errors import StoreError
-from geneb_jax.paths import short, why_not_one
+from geneb_jax.paths import confined, short, why_not_one
 
 _ADDRESS: Final = re.compile(r"^(s3|s3a|gs|gcs|https?|memory|file|local):/+(?=.)")
 _PACKAGES: Final = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
@@ -176,6 +176,30 @@ def require_local(place: Place, what: str) -> Path:
         where=str(place),
         cure="work on a local store and put it there with `geneb store copy`; reading from the address is possible",
     )
+
+
+def refuse_links(root: Path, below: str) -> None:
+    """Raise StoreError for a link that leads out of a store, in a folder that is to be written to, or the folder itself.
+
+    What is written would land outside. Reading through links is possible.
+    """
+
+    def check(name: str) -> None:
+        confined(root, name, what="folder or file of a store", error=StoreError)
+
+    if (root / below).is_symlink():
+        check(below)
+    left = [below]
+    while left:
+        name = left.pop()
+        if not (root / name).is_dir():
+            continue
+        with os.scandir(root / name) as found:
+            for entry in found:
+                if entry.is_symlink():
+                    check(f"{name}/{entry.name}")
+                elif entry.is_dir():
+                    left.append(f"{name}/{entry.name}")
 
 
 def stamp(folder: Place) -> tuple[int, ...] | None:

@@ -50,6 +50,8 @@ def repair_store(path: str | os.PathLike[str], *, wait: float = 0.0) -> list[Rep
     root = places.require_local(places.find_place(path), "repair")
     if not root.is_dir():
         raise StoreError("there is no store here", where=str(root), cure="check the path")
+    for name in ("zarr.json", REPAIR, DAMAGED, *places.folders(root)):
+        places.refuse_links(root, name)
     done = _repair_root(root)
     with files.writing(root):
         done += _finish(root, wait)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from geneb_jax.errors import StoreError, UsageError, unknown_name
+from geneb_jax.paths import confined
 from geneb_jax.store import arrays, files, places
 from geneb_jax.store.element import EmbeddingStore
 from geneb_jax.store.format import VERSION, Fault, Manifest
@@ -80,6 +81,7 @@ class Store:
                 raise self._no_element(manifest)
             return EmbeddingStore(self.path, key)
         key, root = key or manifest.key, places.require_local(self.path, "writing")
+        places.refuse_links(root, key)
         if (root / REPAIR / key).exists():
             raise StoreError(
                 "this element is being repaired, or its repair was interrupted",
@@ -215,6 +217,8 @@ def is_unfinished(root: Place, key: str) -> bool:
 
 
 def _prepare(folder: Path) -> None:
+    for name in ("zarr.json", places.LISTING):
+        confined(folder, name, what="file of a store", error=StoreError)
     if not folder.is_dir() or not any(folder.iterdir()):
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
