@@ -161,36 +161,45 @@ def _timing(report: EmbedReport) -> str:
     return f"{report.encoder}: {spent or 'no time'}{more}"
 
 
-def _show_notes(done: list[ViewsReport]) -> None:
-    from geneb_jax.run.reading import letter_lines
+class Notes:
+    """What the user should know of an embedding, on stderr; each sentence once."""
 
-    told: set[str] = set()
+    def __init__(self) -> None:
+        self._told: set[str] = set()
 
-    def say(mark: str, text: str) -> None:
-        if text not in told:
-            told.add(text)
+    def say(self, mark: str, text: str) -> None:
+        """One line."""
+        if text not in self._told:
+            self._told.add(text)
             click.secho(mark, fg="yellow" if mark == "note: " else "red", nl=False, err=True)
             click.echo(text, err=True)
 
-    for name, reason in (pair for each in done for pair in each.left_out):
-        say("left out: ", f"{name}: {reason}")
-    for report in (report for each in done for report in each.reports):
+    def of(self, report: EmbedReport) -> None:
+        """All notes of one encoder, but not the tasks that failed."""
+        from geneb_jax.run.reading import letter_lines
+
         if report.drift is not None:
-            say("note: ", f"{report.encoder}: {report.drift}")
+            self.say("note: ", f"{report.encoder}: {report.drift}")
         if report.halvings:
-            say("note: ", f"{report.encoder}: memory ran out and batches were halved, {report.halvings} times; "
-                "a smaller batch_tokens spares the attempts")  # fmt: skip
-        for line in letter_lines(report.encoder, report.letters):
-            say("note: ", line)
-        for warning in report.warnings:
-            say("note: ", warning)
+            self.say("note: ", f"{report.encoder}: memory ran out and batches were halved, {report.halvings} times; "
+                     "a smaller batch_tokens spares the attempts")  # fmt: skip
+        for line in (*letter_lines(report.encoder, report.letters), *report.warnings):
+            self.say("note: ", line)
+
+
+def _show_notes(done: list[ViewsReport]) -> None:
+    notes = Notes()
+    for name, reason in (pair for each in done for pair in each.left_out):
+        notes.say("left out: ", f"{name}: {reason}")
+    for report in (report for each in done for report in each.reports):
+        notes.of(report)
         lacking = [(task_id, error) for task_id, error in report.failed if isinstance(error, MissingDataError)]
         for task_id, error in report.failed:
             if not isinstance(error, MissingDataError):
-                say("failed: ", f"{task_id}: {error}")
+                notes.say("failed: ", f"{task_id}: {error}")
         if lacking:
             # one reason and one cure serve them all, and there may be a hundred
-            say("failed: ", f"{lacking[0][0]}: {lacking[0][1]}")
+            notes.say("failed: ", f"{lacking[0][0]}: {lacking[0][1]}")
         if len(lacking) > 1:
             names = ", ".join(task_id for task_id, _ in lacking[1:])
-            say("failed: ", f"{len(lacking) - 1} more tasks lack their data in the same way: {names}")
+            notes.say("failed: ", f"{len(lacking) - 1} more tasks lack their data in the same way: {names}")

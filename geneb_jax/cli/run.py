@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.embed import Notes
 from geneb_jax.cli.options import (
     conclude,
     probe_arguments,
@@ -77,6 +78,7 @@ def command(
         command=typed_command(),
         trust_remote_code=trust_remote_code,
         allow_unread=allow_unread,
+        embedded=Notes().of,
     )
     code = conclude(result.run, as_json=as_json)
     if not as_json:

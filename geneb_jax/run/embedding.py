@@ -25,6 +25,7 @@ from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
 from geneb_jax.run.embedding_reuse import compare_stored
 from geneb_jax.run.reading import Letters, by_task, count_or_stop
+from geneb_jax.run.sharing import stop_where_shared
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
 from geneb_jax.store.arrays import Compression
 from geneb_jax.store.files import free_bytes, no_space
@@ -165,7 +166,7 @@ def embed_views(
     A view's rows are committed on their own, and a sequence is embedded when some view lacks it. A view that
     fails its checks is left out and named; when all do, the first one's EncoderError is raised. Raises as
     `embed` does, and EncoderError where the encoder does not read a task's letters (`geneb_jax.run.reading`) and not
-    ``allow_unread``.
+    ``allow_unread``, nor tells its sequences apart (`geneb_jax.run.sharing`).
     """
     clock = Clock()
     if tasks:
@@ -211,13 +212,15 @@ def embed_views(
             }
             work = _plan([stores[number] for number in views], read.sequences)
         _encode(engine, views, work, read, clock, progress)
+        with clock.phase("check"):
+            told = [stop_where_shared(store, read, letters, allowed=allow_unread) for store in work.stores]
         reports = []
-        for number, store, needed in zip(views, work.stores, work.needs, strict=True):
+        for number, store, needed, (marked, shared) in zip(views, work.stores, work.needs, told, strict=True):
             drift = drifts[number]
             with clock.phase("write"):
                 if drift is not None:
                     put_measure(store, "drift", drift.as_json())
-                warnings, bad_tasks, bad_rows = _write_splits(store, suite, read, letters)
+                warnings, bad_tasks, bad_rows = _write_splits(store, suite, read, marked)
             reports.append(
                 EmbedReport(
                     encoder=manifests[number].name,
@@ -234,7 +237,7 @@ def embed_views(
                     failed=read.failed,
                     bad_tasks=bad_tasks,
                     non_finite=bad_rows,
-                    warnings=read.warnings + tuple(notes) + warnings,
+                    warnings=read.warnings + tuple(notes) + shared + warnings,
                     views=len(views),
                     halvings=engine.budget.halvings,
                     drift=drift,
@@ -344,7 +347,7 @@ def _encode(engine: StagedEncoder, views: list[int], work: _Work, read: _Read, c
 
 
 def _write_splits(
-    store: EmbeddingStore, suite: Suite, read: _Read, letters: Mapping[tuple[str, str], Letters] | None
+    store: EmbeddingStore, suite: Suite, read: _Read, letters: Mapping[tuple[str, str], Letters]
 ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """Write the row index of every split; returns warnings, tasks with bad vectors, and their count."""
     row_of = store.lookup(read.sequences)
@@ -375,7 +378,7 @@ def _write_splits(
                 suite_version=suite.version,
                 suite_source=task.source,
                 warnings=task.warnings,
-                letters=None if letters is None else letters[task.id, name].as_json(),
+                letters=found.as_json() if (found := letters.get((task.id, name))) else None,
             )
         )
         if bad[numbers].any():

@@ -132,6 +132,8 @@ class Letters:
         ]
         if self.respelled_sequences:
             said.append(f"U and T read as one letter in {self.respelled_sequences:,} of {self.sequences:,} sequences")
+        if self.allowed and not said:
+            said.append("many sequences have one vector")
         return said
 
 
@@ -309,6 +311,8 @@ def letter_columns(train: SplitIndex | None, test: SplitIndex | None) -> dict[st
     if len(counted) < 2:
         return {}
     total = counted[0] + counted[1]
+    if not total.letters:  # nobody counted; what is recorded is that the user went on
+        return {"unread_allowed": total.allowed}
     return {**{name: getattr(total, name) for name in COLUMNS}, "unread_allowed": total.allowed}
 
 
@@ -317,7 +321,7 @@ def letters_of_records(records: Table) -> dict[str, dict[str, Letters]]:
     found: dict[str, dict[str, Letters]] = {}
     columns = ("encoder_digest", "task", "n_train_total", "n_test", *COLUMNS, "unread_allowed")
     for row in records.select([name for name in columns if name in records.column_names]).to_pylist():
-        if row.get("letters") is None:
+        if row.get("letters") is None and not row.get("unread_allowed"):
             continue
         counts = {name: row.get(name) or 0 for name in COLUMNS}
         rows = (row["n_train_total"] or 0) + (row["n_test"] or 0)

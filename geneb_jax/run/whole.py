@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +51,14 @@ def embed_and_probe(
     command: Sequence[str] = (),
     trust_remote_code: bool = False,
     allow_unread: bool = False,
+    embedded: Callable[[EmbedReport], None] | None = None,
 ) -> WholeRun:
     """Embed a suite with every encoder into `store` (default: `out`/store) and probe what it then holds.
 
     All encoders are loaded first, so that a wrong name stops at once. One that fails its checks is left out
     and named, unless it is the only one; so is one that does not read a task's letters, unless `allow_unread`
     (`geneb_jax.run.reading`). `trust_remote_code` lets models of the hub run code of their own.
+    `embedded` is told of each encoder as soon as its vectors are stored.
 
     Raises:
         GenebError: as `load_encoder`, `embed` and `probe` do.
@@ -84,6 +86,8 @@ def embed_and_probe(
         encoder = loaded.pop(0)
         try:
             reports.append(embed(encoder, chosen, store, progress=progress, allow_unread=allow_unread))
+            if embedded is not None:
+                embedded(reports[-1])
         except EncoderError as error:
             if only:
                 raise

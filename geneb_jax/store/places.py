@@ -179,7 +179,7 @@ def require_local(place: Place, what: str) -> Path:
 
 
 def refuse_links(root: Path, below: str) -> None:
-    """Raise StoreError for a link that leads out of a store, in a folder that is to be written to, or the folder itself.
+    """Raise StoreError for a link that leads out of a store, in a folder to be written to or in place of it.
 
     What is written would land outside. Reading through links is possible.
     """

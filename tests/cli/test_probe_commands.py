@@ -294,3 +294,20 @@ def test_options_that_a_probe_type_does_not_have_are_refused(
 ) -> None:
     assert geneb("probe", store, *options, "--out", tmp_path / "run") == 2
     assert words in capsys.readouterr().err
+
+
+def test_run_prints_the_notes_of_embed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Letters that are cut, and a store whose vectors could not be compared since it holds other sequences only."""
+    for name, seed in (("one", 1), ("two", 2)):
+        write_task(tmp_path / name, "a", n=30, seed=seed)
+    store = tmp_path / "store"
+    assert geneb("embed", "onehot:10", "--suite", tmp_path / "one", "--store", store) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert any("cut off" in line for line in told)
+    options = ["--engine", "sklearn", "--regimes", "full", "--store", store, "--json"]
+    assert geneb("run", "onehot:10", "--suite", tmp_path / "one", "--out", tmp_path / "r1", *options) == 0
+    shown = capsys.readouterr()
+    assert [line for line in shown.err.splitlines() if line.startswith("note: ")] == told
+    json.loads(shown.out)
+    assert geneb("run", "onehot:10", "--suite", tmp_path / "two", "--out", tmp_path / "r2", *options) == 0
+    assert "the store holds vectors of other sequences only" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from geneb_jax.encoder.info import EncoderInfo
 from geneb_jax.encoder.load import load_encoder
 from geneb_jax.errors import EncoderError
 from geneb_jax.report.board import Board
+from geneb_jax.report.reading import Reading
 from geneb_jax.run.embedding import embed
 from geneb_jax.run.probing import probe
 from geneb_jax.run.reading import Letters
 from geneb_jax.run.runs import Runs
+from geneb_jax.stats.marks import UNREAD
 from geneb_jax.store import open_store
 from geneb_jax.task import Suite, load_suite
 from tests.run.helpers import write_csv
@@ -72,7 +75,7 @@ def test_plain_letters_that_an_encoder_does_not_know_stop_it_with_file_and_row(t
     run = probe([tmp_path / "store"], data, tmp_path / "run", regimes=["full"], progress=False)
     (record,) = run.records.to_pylist()[:1]
     assert (record["unknown_letters"], record["unread_allowed"]) == (report.letters["t"].unknown_letters, 1)
-    assert Board(Runs.of(run)).marks(Board(Runs.of(run)).scores[0]).endswith("¶")
+    assert UNREAD in Board(Runs.of(run)).marks(Board(Runs.of(run)).scores[0])
 
 
 def test_counts_are_those_of_the_data_whatever_the_store_holds_already(tmp_path: Path) -> None:
@@ -116,7 +119,7 @@ def test_a_store_and_a_class_that_say_nothing_are_not_counted(tmp_path: Path) ->
         assert store.elements()[0].split("t", "train").letters is None
     run = probe([tmp_path / "store"], data, tmp_path / "run", regimes=["full"], progress=False)
     assert run.records["unknown_letters"].null_count == len(run.records)
-    assert Board(Runs.of(run)).marks(Board(Runs.of(run)).scores[0]) == ""
+    assert UNREAD not in Board(Runs.of(run)).marks(Board(Runs.of(run)).scores[0])
 
 
 @pytest.mark.parametrize(("thymine", "written"), [("T", "ACGU"), ("U", "ACGT")])
@@ -146,3 +149,44 @@ def test_what_is_unread_survives_merging_and_adding() -> None:
     assert "6.7 % of the plain letters" in str(Letters(letters=100, plain=6, plain_letters=90).too_much)
     assert "51.0 % of the letters" in str(Letters(letters=100, unknown_letters=51).too_much)
     assert "5 of 40 distinct" in str(Letters(letters=100, distinct=40, twins=5).too_much)
+
+
+class Few(Own):
+    """Has one vector for a share of its sequences, and for each of the others its own."""
+
+    def __init__(self, same: float) -> None:
+        super().__init__()
+        self.same = same
+
+    def encode(self, sequences: Sequence[str]) -> np.ndarray:
+        codes = np.array([crc32(s.encode()) for s in sequences])
+        few, own_ones = codes % 1000 < 1000 * self.same, (codes[:, None] >> np.array([0, 8, 16, 24])) % 256 + 8
+        return np.where(few[:, None], 7, own_ones).astype(np.float32)
+
+
+@pytest.mark.parametrize("same", [0.9, 0.5])
+def test_one_vector_for_many_sequences_stops_unless_allowed_and_is_recorded(tmp_path: Path, same: float) -> None:
+    data = suite(tmp_path / "s", tasks=("t", "u"), n=150)
+    encoder = CustomEncoder(Few(same), EncoderInfo("few", "custom", "1", 4, {}), where="few")
+    for _ in range(2):  # the vectors are kept, and it stops again
+        with pytest.raises(EncoderError, match=r"task t: .* of 300 distinct sequences .* one and the same") as caught:
+            embed(encoder, data, tmp_path / "store", check=False, progress=False)
+        assert "--allow-unread" in str(caught.value)
+        assert open_store(tmp_path / "store").elements()[0].tasks() == []
+    report = embed(encoder, data, tmp_path / "store", check=False, progress=False, allow_unread=True)
+    assert any("have the vector of another one" in note for note in report.warnings)
+    embed(encoder, data, tmp_path / "store", check=False, progress=False)  # known, and recorded
+    run = probe([tmp_path / "store"], data, tmp_path / "run", regimes=["full"], engine="sklearn", progress=False)
+    assert run.records["unread_allowed"].unique().to_pylist() == [1]
+    assert run.records["unknown_letters"].null_count == len(run.records)
+    board = Board(Runs.of(run))
+    assert all(UNREAD in board.marks(score) for score in board.scores)
+    assert "many sequences have one vector" in "".join(Reading(Runs.of(run)).lines(run.meta.encoders[0].digest, "few"))
+
+
+def test_a_few_equal_vectors_or_counts_of_words_do_not_stop(tmp_path: Path) -> None:
+    data = suite(tmp_path / "s", n=150)
+    encoder = CustomEncoder(Few(0.05), EncoderInfo("few", "custom", "1", 4, {}), where="few")
+    assert embed(encoder, data, tmp_path / "a", check=False, progress=False).warnings == ()
+    short = suite(tmp_path / "short", letters="AC", n=150)
+    assert embed(load_encoder("kmer:1"), short, tmp_path / "b", progress=False).warnings == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,3 +154,26 @@ def test_the_command_says_what_it_did(tmp_path, toy, parts):
     done = run.invoke(command, ["show", str(tmp_path / "x"), "--digest"], standalone_mode=False)
     assert "toy:3" in done.output
     assert done.return_value == 0
+
+
+def test_letters_that_only_a_source_counted_are_not_lost(tmp_path, toy, parts):
+    """What an encoder does not read: an old target's split knows nothing of it, and the source's does."""
+    merge([parts[0]], tmp_path / "into")
+    manifest, *_ = toy
+    counted = {"rule": 1, "letters": 90, "cut_letters": 7}
+    with open_store(parts[0], "a") as store:
+        element = store.element(manifest)
+        element.write_split(replace(element.split("t", "train"), letters=counted))
+    for writes in (1, 0):
+        (done,) = merge([parts[0]], tmp_path / "into")
+        assert done.splits == writes
+        assert open_store(tmp_path / "into").element(manifest).split("t", "train").letters == counted
+    # other data under the name: what was counted of them says nothing of the target's
+    part(tmp_path / "d", toy, range(9), [("train", [3, 5])])
+    with open_store(tmp_path / "d", "a") as store:
+        element = store.element(manifest)
+        element.write_split(replace(element.split("t", "train"), data_digest="other", letters={"rule": 1}))
+    merge([parts[1]], tmp_path / "old")
+    merge([tmp_path / "into"], tmp_path / "old", conflicts="keep")
+    merge([tmp_path / "d"], tmp_path / "old", conflicts="keep")
+    assert open_store(tmp_path / "old").element(manifest).split("t", "train").letters == counted
