@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from geneb_jax.probes.spec import Dtype
+if TYPE_CHECKING:
+    from geneb_jax.probes.spec import Dtype
 
 Engine = Literal["jax", "sklearn-stock", "sklearn", "sklearn-optimum"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)

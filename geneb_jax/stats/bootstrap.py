@@ -27,7 +27,7 @@ from geneb_jax.axes import NumpyFloat, NumpyInt
 from geneb_jax.backend import devices
 from geneb_jax.stats.aggregate import Metric
 from geneb_jax.stats.counts import Layout, columns, scores
-from geneb_jax.stats.draws import Deviations, noise, without_noise
+from geneb_jax.stats.draws import Deviations, each_without_noise, noise, without_noise
 from geneb_jax.stats.samples import TaskSample, Unit
 from geneb_jax.stats.testing.few_draws import ENOUGH, FewDraws
 from geneb_kernels.resample import resampled_sums
@@ -83,7 +83,8 @@ class Influence:
 class Distribution:
     """Scores of U units: estimates (U,), and what their resamples are made of.
 
-    `by_rows` (b, U) are resamples in which the test rows vary, `rows` the influence of the rows, `draws` the deviations
+    `by_rows` (b, U) are resamples in which the test rows vary, `alone` (b, U) such that a unit's do not depend on which
+    other units there are: they differ where several draws share the rows. `rows` is the influence of the rows, `draws` the deviations
     of the draws, which count where `source` has them; `seed` is that of the resamples. `degenerate` (U,) is the share
     of resamples with a score of 0 by convention, in the worst of what was added up. Distributions of samples with
     different rows add up, and units are taken out with an index.
@@ -91,6 +92,7 @@ class Distribution:
 
     estimate: NumpyFloat
     by_rows: NumpyFloat
+    alone: NumpyFloat
     rows: Influence
     draws: Deviations
     source: Source
@@ -104,9 +106,17 @@ class Distribution:
         With few draws they are spread wider than the standard errors, as Student's t is; `se` and `covariance` are
         those of the estimates.
         """
+        return self._with_draws(self.by_rows)
+
+    @property
+    def marginal(self) -> NumpyFloat:
+        """Resamples (b, U) of every unit by itself: its interval is the same in whatever company it is shown."""
+        return self._with_draws(self.alone)
+
+    def _with_draws(self, by_rows: NumpyFloat) -> NumpyFloat:
         if self.source == "rows":
-            return self.by_rows
-        return np.asarray(self.by_rows + self.draws.resampled(self.seed, len(self.by_rows)))
+            return by_rows
+        return np.asarray(by_rows + self.draws.resampled(self.seed, len(by_rows)))
 
     @property
     def se(self) -> NumpyFloat:
@@ -130,7 +140,7 @@ class Distribution:
 
     def _variances(self) -> tuple[NumpyFloat, NumpyFloat]:
         """Of the rows (U,), and of everything that varies (U,)."""
-        rows = self.by_rows.var(axis=0, ddof=1)
+        rows = self.alone.var(axis=0, ddof=1)
         return rows, rows if self.source == "rows" else rows + self.draws.variance
 
     @property
@@ -149,6 +159,7 @@ class Distribution:
         return Distribution(
             self.estimate + other.estimate,
             self.by_rows + other.by_rows,
+            self.alone + other.alone,
             self.rows + other.rows,
             self.draws + other.draws,
             self.source,
@@ -160,6 +171,7 @@ class Distribution:
         return Distribution(
             share * self.estimate,
             share * self.by_rows,
+            share * self.alone,
             self.rows * share,
             self.draws * share,
             self.source,
@@ -171,6 +183,7 @@ class Distribution:
         return Distribution(
             self.estimate[units],
             self.by_rows[:, units],
+            self.alone[:, units],
             self.rows[units],
             self.draws[units],
             self.source,
@@ -214,14 +227,18 @@ def task_distribution(
     seeds = [unit.seeds for unit in sample.units]
     if source != "draws":
         by_rows = np.concatenate([part.by_rows for part in parts], axis=1)
+    alone = by_rows
     if source == "both":
+        alone = by_rows.copy()
         lanes = [drawn for part in parts for drawn in part.drawn]
         for places in _varying(sample.units):
             hidden = noise([lanes[i] for i in places], [seeds[i] for i in places])
+            alone[:, places] = each_without_noise(alone[:, places], estimate[places], np.diag(hidden))
             by_rows[:, places] = without_noise(by_rows[:, places], estimate[places], hidden)
     return Distribution(
         estimate,
         by_rows,
+        alone,
         Influence(*(np.concatenate([getattr(part.rows, own.name) for part in parts]) for own in fields(Influence))),
         Deviations.of(plain, seeds),
         source,

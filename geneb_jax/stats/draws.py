@@ -155,6 +155,13 @@ def without_noise(values: NumpyFloat, estimate: NumpyFloat, hidden: NumpyFloat) 
     return np.asarray(estimate + off @ (inverse @ middle @ inverse))
 
 
+def each_without_noise(values: NumpyFloat, estimate: NumpyFloat, hidden: NumpyFloat) -> NumpyFloat:
+    """As `without_noise`, unit by unit with the noise (U,) of each: whatever other units there are changes nothing."""
+    own = values.var(axis=0, ddof=1)
+    factor = np.sqrt(np.clip(1 - hidden / np.where(own > 0, own, 1), 0, 1))
+    return np.asarray(estimate + (values - estimate) * factor)
+
+
 def _roots(matrix: NumpyFloat) -> tuple[NumpyFloat, NumpyFloat]:
     """The symmetric square root of the positive part of a matrix, and its pseudo-inverse."""
     sizes, axes = np.linalg.eigh((matrix + matrix.T) / 2)

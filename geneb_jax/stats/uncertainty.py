@@ -116,7 +116,7 @@ class Spread:
         """The estimate with its interval."""
         found = self.part.distribution
         low, high = interval(
-            found.values, found.estimate, level=level, method=method, acceleration=found.acceleration
+            found.marginal, found.estimate, level=level, method=method, acceleration=found.acceleration
         )  # fmt: skip
         if self.part.perfect:
             low = np.asarray(self.part.below(metric, float(low), level))

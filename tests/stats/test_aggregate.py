@@ -84,7 +84,7 @@ def test_a_task_without_a_score_is_missing_and_a_failed_draw_is_left_out() -> No
     rows = [record("a1", 13, 0.4), record("a1", 17, None), record("a2", 13, None), record("a2", 17, None)]
     scores = {s.task: s for s in task_scores(to_table(rows))}
     assert scores["a1"].mean == pytest.approx(0.4)
-    assert scores["a1"].marks == "✗"
+    assert scores["a1"].marks == {"bad_data"}
     (result,) = aggregate(scores.values(), {"a1": "A", "a2": "A"})
     assert result.missing == ("a2",)
     assert result.statuses[Status.BAD_DATA] == 3

@@ -39,6 +39,16 @@ def test_draws_alone_are_students_t_of_the_usual_standard_error() -> None:
     assert variance == pytest.approx(difference.var(ddof=1) / 5), "draws of one seed are paired"
 
 
+def test_an_interval_is_the_same_in_whatever_company() -> None:
+    (sample,), _ = simulate(Study(draws=5, fit=1.0, strengths=(0.7, 0.5, 0.9, 0.7)), 3)
+    together = resampled(sample)
+    for i, unit in enumerate(sample.units):
+        alone = resampled(sample.only((unit,)))
+        np.testing.assert_allclose(together.marginal[:, i], alone.marginal[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(together.marginal[:, i].std(), together.values[:, i].std(), rtol=0.02)
+        np.testing.assert_allclose(alone.marginal, alone.values, rtol=1e-6)
+
+
 def test_rows_count_once_beside_draws() -> None:
     """The covariance is that of row noise between *different* draws, plus that of the draws' scores over K."""
     (sample,), _ = simulate(Study(draws=4, fit=1.0), 1)
