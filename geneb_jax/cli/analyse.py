@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.cli.boards import board_options, open_board, published_board
-from geneb_jax.cli.options import Finite, refuse_without_run, resample_options, split_known, split_list
+from geneb_jax.cli.effect import RESAMPLING, refuse_idle
+from geneb_jax.cli.options import Finite, resample_options, split_known, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def command(
     from geneb_jax.stats.varied import varied_json, varied_lines
 
     names = _wanted(wanted, edges)
+    for parameter, users in USED_BY.items():
+        if not users & set(names):
+            refuse_idle(f"it is for {', '.join(sorted(users))}, and --what asks for {', '.join(names)}", parameter)
     if few == "full":
         raise UsageError("--few takes a few-shot regime", cure="such as --few 1shot; it is compared with full data")
     notes: list[str] = []
@@ -90,7 +94,7 @@ def command(
             notes = protocol_differences(opened, board.tasks)
     else:
         board_only = "without RUN the official board is analysed, whose scores are points of MCC"
-        refuse_without_run(board_only, "published", "source", "metric", "resamples", "seed", "groups")
+        refuse_idle(board_only, "published", "metric", *RESAMPLING, cure="name a run, or leave it out")
         board = published_board(version, own_sizes)
     if len(board.models) < 2:
         raise UsageError(
@@ -118,6 +122,21 @@ def command(
         )
     _print([section for _, sections in found.values() for section in sections], board, notes, left_out)
     return int(ExitCode.DONE)
+
+
+_SIZED = {"scale", "tiers", "reversals", "pareto"}
+USED_BY: Mapping[str, set[str]] = {
+    "version": _SIZED,
+    "own_sizes": _SIZED,
+    "regime": _SIZED | {"variance", "wins", "leads", "specialisation", "pairs", "macro-micro", "graph"},
+    "few": {"few-shot"},
+    "ratio": {"reversals"},
+    "in_domain": {"reversals"},
+    "labels": {"pairs", "variance"},
+    "ddof": {"variance"},
+    "edges": {"graph"},
+}
+"""Options that single analyses need."""
 
 
 def _print(sections: Sequence[Section], board: ScoreBoard, notes: Sequence[str], left_out: Mapping[str, str]) -> None:

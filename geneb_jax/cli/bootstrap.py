@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.cli.options import resample_options, split_known, suite_options
-from geneb_jax.errors import ExitCode
+from geneb_jax.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from geneb_jax.stats.means import Scope
@@ -41,6 +42,11 @@ def command(runs: tuple[Path, ...], method: str, scopes: str, as_json: bool, **r
     from geneb_jax.stats.varied import varied_json, varied_lines
 
     wanted = check_scopes(scopes)
+    if resampling["source"] == "tasks" and "task" in wanted:
+        raise UsageError("--source tasks gives intervals of means over tasks, not of one task", cure="leave task out")
+    if resampling["source"] == "tasks":
+        reason = "--source tasks gives Student's t over the tasks, and resamples nothing"
+        refuse_idle(reason, "method", "resamples", "seed", cure="leave it out, or take --source both")
     opened = open_runs(runs)
     samples, done = open_samples(opened, resampling, quiet=as_json)
     settings = settings_of(resampling, "metric", "level", "resamples", "seed")

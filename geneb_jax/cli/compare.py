@@ -11,7 +11,8 @@ import click
 
 from geneb_jax.cli.beside_board import beside_the_board
 from geneb_jax.cli.bootstrap import check_scopes
-from geneb_jax.cli.options import resample_options, suite_options
+from geneb_jax.cli.effect import refuse_idle
+from geneb_jax.cli.options import Finite, resample_options, suite_options
 from geneb_jax.cli.over_tasks import compare_tasks
 from geneb_jax.errors import ExitCode, UsageError
 
@@ -30,7 +31,7 @@ from geneb_jax.errors import ExitCode, UsageError
               "with --source tasks: test the board's models over its tasks.")  # fmt: skip
 @click.option(
     "--within",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     metavar="MARGIN",
     help="Differences up to this do not matter: also say which encoders are equal within it, such as 0.02.",
 )
@@ -59,11 +60,28 @@ def command(
     wanted = check_scopes(scopes)
     if not runs and not published:
         raise UsageError("there is no run to compare", cure="name a run, or compare the official board: --published")
-    if resampling["source"] == "tasks" or not runs:
+    over_tasks = resampling["source"] == "tasks" or not runs
+    if not runs:
+        reason = "the board's models are compared over its tasks, by their published scores"
+        refuse_idle(reason, "source", "groups", "suite_name", "data", cure="name a run, or leave it out")
+    elif not over_tasks:
+        refuse_idle("it is a test over tasks", "task_test", cure="add --source tasks, or leave it out")
+        if published:
+            reason = "--published shows macro and categories, and the places among the published models"
+            refuse_idle(reason, "scopes", "pairs", "gain", "within", cure="leave it or --published out")
+    if gain:
+        reason = "--gain shows gains over the floor alone"
+        refuse_idle(reason, "pairs", "within", cure="leave one of the two out")
+    if over_tasks:
+        refuse_idle("gains over the floor are not compared over tasks", "gain")
+        if as_json:
+            refuse_idle("the JSON holds all pairs", "pairs")
         return compare_tasks(
             open_runs(runs) if runs else None, resampling, wanted, published=published, test=task_test, within=within,
             pairs=pairs, as_json=as_json,
         )  # fmt: skip
+    if as_json:
+        refuse_idle("the JSON holds pairs, gains and ranks", "pairs", "gain")
     opened = open_runs(runs)
     if published:
         return beside_the_board(opened, resampling, as_json=as_json)

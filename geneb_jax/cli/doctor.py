@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.backend import one_line
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.cli.options import split_list
-from geneb_jax.errors import ExitCode, UsageError
+from geneb_jax.errors import ExitCode
 
 if TYPE_CHECKING:
     from geneb_jax.probes.spec import Dtype
@@ -43,8 +44,7 @@ def command(store: str | None, patterns: tuple[str, ...], x64: bool, stock: bool
     """
     if store is not None:
         return _parity(store, split_list(patterns), "float64" if x64 else "float32", stock, as_json)
-    if patterns or x64 or stock:
-        raise UsageError("--tasks, --x64 and --stock belong to --parity", cure="add --parity STORE")
+    refuse_idle("it belongs to --parity", "patterns", "x64", "stock", cure="add --parity STORE")
     facts = _facts()
     if as_json:
         click.echo(json.dumps(facts, indent=2))

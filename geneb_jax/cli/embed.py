@@ -11,6 +11,7 @@ from geneb_jax.errors import ExitCode, MissingDataError
 
 if TYPE_CHECKING:
     from geneb_jax.run.embedding import EmbedReport, ViewsReport
+    from geneb_jax.store.arrays import Compression
 
 
 _WIDTH_WHEN_PIPED = 120
@@ -42,7 +43,7 @@ _WIDTH_WHEN_PIPED = 120
 @click.option("--chunk-rows", type=click.IntRange(min=1), metavar="N",
               help="Sequences saved at a time; a kill loses less than two such blocks. Default: 256 to 4,096 by "
               "width. Fixed once a store holds the encoder.")  # fmt: skip
-@click.option("--compression", type=click.Choice(["none", "zstd"]), default="none", show_default=True,
+@click.option("--compression", type=click.Choice(["none", "zstd"]), show_default="none",
               help="zstd shrinks k-mer vectors 6 to 60 times, those of networks by a tenth, "
               "and reads slower.")  # fmt: skip
 @click.option("--stored-as", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32",
@@ -62,7 +63,7 @@ def command(
     no_check: bool,
     allow_unread: bool,
     chunk_rows: int | None,
-    compression: str,
+    compression: Compression | None,
     stored_as: str,
     quiet: bool,
 ) -> int:
@@ -93,7 +94,7 @@ def command(
                 chunk_rows=chunk_rows,
                 check=not no_check,
                 allow_unread=allow_unread,
-                compression="zstd" if compression == "zstd" else "none",
+                compression=compression,
                 stored_as=stored_as,
             )
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.cli.encoder_models import (
     find_models,
     model_record,
@@ -55,6 +56,7 @@ def command(name: str | None, search: str | None, architecture: str | None, chec
     """
     filtered = search is not None or architecture is not None
     if name is None:
+        refuse_idle("without a name encoders are listed, not loaded", "check", cure="name the encoder to check")
         models = find_models(architecture, search)
         if not models:
             raise UnknownNameError("no model matches", cure="`geneb encoders` lists them all")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from geneb_jax.cli.boards import parse_params
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.cli.files import write_text, writing
 from geneb_jax.errors import ExitCode, UsageError
 from geneb_jax.paths import confined
@@ -52,6 +53,8 @@ def command(
     A submission is complete or is not written: what is missing is listed. docs/submission.md says what comes with it.
     """
     if check is not None:
+        others = ("runs", "kind", "out", "encoder", *given)
+        refuse_idle("--check reads one file and writes nothing", *others, cure="leave it or --check out")
         return _check(check, as_json=as_json)
     if not runs or out is None:
         raise UsageError("RUN and --out are needed", cure="write `geneb export RUN --out FOLDER`, or --check FILE")
@@ -60,6 +63,7 @@ def command(
 
     entry = entry_of(open_runs(runs), encoder)
     if kind == "mteb":
+        refuse_idle("result files of MTEB have no place for it", *given, cure="leave it out, or take --format geneb")
         from geneb_jax.report.submission.mteb import write_mteb
 
         with writing(out):

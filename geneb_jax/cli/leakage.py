@@ -80,7 +80,7 @@ def command(
         write_text(write_groups, "\n".join(["task,row,group", *lines]) + "\n")
     settings = settings_of(resampling)
     samples, done = open_samples(
-        opened, {**resampling, "suite_name": suite_name, "data": data}, quiet=as_json
+        opened, {**resampling, "suite_name": suite_name, "data": data, "reads_suite": True}, quiet=as_json
     )  # fmt: skip
     with done as tick:
         scores = rescored(samples, {task: found.any for task, found in leaks.items()}, done=tick, **settings)

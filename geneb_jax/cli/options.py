@@ -6,13 +6,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 from geneb_jax.probes.solvers import SOLVER_CHOICES
 from geneb_jax.run.engines import ENGINES, precision
@@ -45,14 +45,6 @@ class Finite(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value} is not a number that can be computed with", param, ctx)
         return found
-
-
-def refuse_without_run(reason: str, *names: str) -> None:
-    """Raise UsageError for the first of these parameters that was typed: without a run it would change nothing."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
-            raise UsageError(f"{parameter.opts[-1]} has no effect here: {reason}", cure="name a run, or leave it out")
 
 
 task_filter = click.option(
@@ -147,6 +139,8 @@ def split_list(text: str | Sequence[str]) -> list[str]:
 def split_known(text: str, noun: str, known: Collection[str]) -> list[str]:
     """The words of a comma-separated list. Raises UnknownNameError, naming what a word should be, for any other."""
     words = split_list(text)
+    if not words:
+        raise UsageError(f"no {noun} was named", cure=f"known: {', '.join(known)}")
     for word in words:
         if word not in known:
             raise unknown_name(noun, word, known)
@@ -205,8 +199,28 @@ def probe_arguments(
     }
     budget = parse_size(memory_budget, "--memory-budget")
     check_engine(engine, budget, solver, x64=x64)
+    _refuse_idle_probe_options(study)
     dtype = "float64" if x64 else "float32"
     return {**study, "engine": engine, "solver": solver, "dtype": dtype, "memory_budget": budget}
+
+
+def _refuse_idle_probe_options(study: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that none of these probes and draws makes use of."""
+    from geneb_jax.probes.regime import GENEB_SEEDS, check_key
+    from geneb_jax.probes.spec import HeldOutC, LogisticSpec
+
+    check_key(study["key"])
+    specs = study["specs"]
+    bases = [spec.base if isinstance(spec, HeldOutC) else spec for spec in specs]
+    if not any(isinstance(base, LogisticSpec) for base in bases):
+        refuse_idle("only the logistic probe has a choice of solvers", "solver")
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("control"):
+        return  # the key picks the shuffle
+    derived = study["seeds"] is None and (study["draws"] or 0) > len(GENEB_SEEDS) and set(study["regimes"]) != {"full"}
+    if not derived and not any(isinstance(spec, HeldOutC) for spec in specs):
+        reason = "the draws are GENEB's, or those of --seeds, and no C is chosen on held-out rows"
+        refuse_idle(reason, "key", cure="leave it out, or ask for more draws than five, or for --C auto")
 
 
 def make_all_specs(
@@ -224,6 +238,7 @@ def make_all_specs(
     if not heads:
         raise UsageError("--probe is empty", cure="write logistic, or several types with commas")
     specs: list[ProbeSpec] = []
+    penalised = False
     for head in heads:
         spec: LogisticSpec | AnyHead
         if head == LogisticSpec.head:
@@ -236,10 +251,16 @@ def make_all_specs(
                     cure="leave them out, or probe in two commands",
                 )
         has_its_own = {"C", "alpha"} & set(re.split("[:=]", head))
+        penalised |= not has_its_own and isinstance(spec, Penalised)
         if penalties is None or has_its_own or not isinstance(spec, Penalised):
             specs.append(spec)
         else:
             specs += make_specs(spec, penalties, key=key)
+    if penalties is not None and not penalised:
+        raise UsageError(
+            f"--C has no effect with --probe {', '.join(heads)}: each has a penalty of its own, or none",
+            cure="leave it out; logistic, svm and ridge take it",
+        )
     return specs
 
 
@@ -297,10 +318,12 @@ def check_engine(engine: str, memory_budget: int | None, solver: str, *, x64: bo
         raise UsageError(what, cure=cure)
     if solver != "auto":
         raise UsageError(f"--solver has no effect with --engine {engine}, which has its own", cure=cure)
-    if x64 and precision(engine, "float32") != "float64":
-        raise UsageError(
-            f"--engine {engine} fits float32 vectors as they are", cure="for float64 take --engine sklearn"
-        )
+    if x64:
+        own = precision(engine, "float32")
+        if own != "float64":
+            what = f"--engine {engine} fits float32 vectors as they are"
+            raise UsageError(what, cure="for float64 take --engine sklearn")
+        raise UsageError(f"--x64 has no effect with --engine {engine}, which fits in float64 anyway", cure=cure)
 
 
 def typed_command() -> list[str]:
@@ -341,11 +364,12 @@ regime_filter = click.option("--regimes", metavar="LIST", help="Only these, such
 def resample_options(
     *, sources: Sequence[str], resamples: int = 10_000, regimes: bool = True
 ) -> Callable[[_Command], _Command]:
-    """``--source``, ``--regimes`` if wanted, ``--metric``, ``--level``, ``--resamples``, ``--seed``, ``--groups``."""
+    """``--source`` if several, ``--regimes`` if wanted, and what all that resample take (below)."""
     return together(
         [
-            click.option("--source", type=click.Choice(sources), default=sources[0], show_default=True,
-                         help="What varies: " + "; ".join(f"{name}: {_SOURCES[name]}" for name in sources) + "."),
+            *([click.option("--source", type=click.Choice(sources), default=sources[0], show_default=True,
+                            help="What varies: " + "; ".join(f"{name}: {_SOURCES[name]}" for name in sources) + ".")]
+              if len(sources) > 1 else []),
             *([regime_filter] if regimes else []),
             click.option("--metric", type=click.Choice(("mcc", "accuracy", "macro_f1")), default="mcc",
                          show_default=True, help="Which score."),

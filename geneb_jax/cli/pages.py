@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geneb_jax.cli.boards import board_options
+from geneb_jax.cli.effect import RESAMPLING, refuse_idle
 from geneb_jax.cli.options import resample_options, together
 from geneb_jax.errors import DataError, MissingDataError, UsageError
 
@@ -70,6 +71,12 @@ def make_content(
         raise UsageError("there is nothing to report", cure="name run directories, or add --published for the board")
     if published and resampling["metric"] != "mcc":
         raise UsageError("the published scores are MCC", cure="leave --metric or --published out")
+    if runs is None:
+        reason = "the board's scores are points, and without RUN it is shown alone"
+        idle = ("audit", "no_intervals", "metric", "regimes", *RESAMPLING, "own_sizes")
+        refuse_idle(reason, *idle, cure="name a run, or leave it out")
+    if no_intervals:
+        refuse_idle("--no-intervals resamples nothing", "regimes", *RESAMPLING, cure="leave one of the two out")
     study, audited = read_document(sensitivity, "sensitivity"), read_document(audit, "geneb.audit")
     if runs is None:
         return board_content(version, sensitivity=study)

@@ -9,24 +9,25 @@ from typing import Any
 
 import click
 
-from geneb_jax.cli.options import resample_options, suite_options
+from geneb_jax.cli.effect import refuse_idle
+from geneb_jax.cli.options import Finite, resample_options, suite_options
 from geneb_jax.errors import ExitCode, UsageError
 
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN…]")
-@click.option("--detect", type=click.FloatRange(min=0, min_open=True), required=True, metavar="DIFFERENCE",
+@click.option("--detect", type=Finite(min=0, min_open=True), required=True, metavar="DIFFERENCE",
               help="Difference between two encoders that the study is to find, such as 0.02.")  # fmt: skip
-@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.8, show_default=True,
+@click.option("--power", type=Finite(0.5, 1, max_open=True), default=0.8, show_default=True,
               help="Chance with which it is to be found.")  # fmt: skip
 @click.option("--among", type=click.IntRange(min=2), default=2, show_default=True, metavar="N",
               help="How many encoders will be compared, all pairs.")  # fmt: skip
-@click.option("--disagree", type=click.FloatRange(0, 1), metavar="SHARE",
+@click.option("--disagree", type=Finite(0, 1), metavar="SHARE",
               help="Without RUN: share of test rows on which exactly one of the two is right; gives the "
               "test rows.")  # fmt: skip
-@click.option("--sd-draws", type=click.FloatRange(min=0), metavar="SD",
+@click.option("--sd-draws", type=Finite(min=0), metavar="SD",
               help="Without RUN: standard deviation of the difference from draw to draw; gives the draws.")  # fmt: skip
-@click.option("--sd-tasks", type=click.FloatRange(min=0), metavar="SD",
+@click.option("--sd-tasks", type=Finite(min=0), metavar="SD",
               help="Without RUN: standard deviation of the difference from task to task; gives the tasks.")  # fmt: skip
 @resample_options(sources=("both",), resamples=2_000)
 @suite_options(required=False, made="run", tasks=False)
@@ -46,6 +47,11 @@ def command(
             "a plan needs a run, or what its differences vary by, and not both",
             cure="name a run, or state --disagree, --sd-draws or --sd-tasks",
         )
+    if given:
+        unused = ["regimes", "resamples", "seed", "groups", "suite_name", "data"]
+        unused += [] if disagree is not None else ["metric"]
+        reason = "what differences vary by is stated, and no run is looked at"
+        refuse_idle(reason, *unused, cure="name a run in place of it, or leave it out")
     return _from_stated(given, detect, power, among, as_json, resampling) if given else _from_runs(
         runs, detect, power, among, as_json, resampling
     )  # fmt: skip

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from geneb_jax.cli.boards import board_options, open_board, parse_params, published_board
-from geneb_jax.cli.options import Finite, parse_size, refuse_without_run, resample_options, split_list
+from geneb_jax.cli.effect import refuse_idle
+from geneb_jax.cli.options import Finite, parse_size, resample_options, split_list
 from geneb_jax.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def command(
     from geneb_jax.stats.analysis.choice import choose
     from geneb_jax.stats.varied import varied_json, varied_lines
 
+    if as_json:
+        refuse_idle("the JSON holds all models", "count")
     families: Mapping[str, str] = {}
     varied: list[Varied] = []
     if runs:
@@ -78,7 +81,7 @@ def command(
         families = {encoder.name: encoder.family for encoder in opened.meta.encoders}
     else:
         board_only = "without RUN the published board answers, whose scores are points of MCC"
-        refuse_without_run(board_only, "source", "metric", "resamples", "seed", "groups")
+        refuse_idle(board_only, "metric", "source", "resamples", "seed", "groups", cure="name a run, or leave it out")
         board = published_board(version, own_sizes, self_reported=True)
     scope = _scope(board, regime, category)
     facts = {model: _facts(board, model, families, BYTES[precision]) for model in board.models}
@@ -128,11 +131,11 @@ def _facts(board: ScoreBoard, model: str, families: Mapping[str, str], bytes_eac
     name = board.names[model]
     published = board_model(name)
     entry = registry().get(published.model if published else model)
-    if families.get(name) in NO_WEIGHTS:
-        return Facts(name, 0, 0, "no weights")
-    params = board.sizes.get(model)
+    no_weights = families.get(name) in NO_WEIGHTS
+    params = board.sizes.get(model, 0 if no_weights else None)
     memory = None if params is None else round(params * bytes_each * OVERHEAD)
-    return Facts(name, params, memory, entry.licence if entry else None, entry)
+    licence = "no weights" if no_weights else entry.licence if entry else None
+    return Facts(name, params, memory, licence, entry)
 
 
 def _left_out(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from geneb_jax.cli.effect import refuse_idle
 from geneb_jax.cli.files import writing
 from geneb_jax.cli.options import split_known
 from geneb_jax.cli.pages import content_options, make_content, require_report_extra
@@ -33,6 +34,8 @@ def command(
     explains its parts.
     """
     asked = split_known(formats, "format", FORMATS)
+    if "html" not in asked:
+        refuse_idle("it is shown in the HTML report alone", "audit", "sensitivity", cure="add html to --format")
     require_report_extra()
     from geneb_jax.cli.resampling import open_runs
     from geneb_jax.report.web.figures import write_figures

@@ -11,9 +11,10 @@ import click
 import numpy as np
 
 from geneb_jax.axes import NumpyInt
+from geneb_jax.cli.effect import refuse_idle_resampling
 from geneb_jax.cli.options import split_list
 from geneb_jax.cli.sequences import RULES, groups_by_rule
-from geneb_jax.errors import DataError
+from geneb_jax.errors import DataError, UsageError, unknown_name
 from geneb_jax.plain import require_file
 
 if TYPE_CHECKING:
@@ -41,10 +42,22 @@ def open_samples(
     runs: Runs, resampling: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Samples, AbstractContextManager[Callable[[object], None] | None]]:
     """The runs' tasks, one at a time, and a progress bar that counts those that are done."""
+    from geneb_jax.probes.regime import Regime
     from geneb_jax.stats.samples import task_samples
     from geneb_jax.stats.varied import Samples
 
-    regimes = split_list(resampling["regimes"]) if resampling.get("regimes") else None
+    regimes = None
+    if resampling.get("regimes") is not None:
+        regimes = [Regime.parse(word).name for word in split_list(resampling["regimes"])]
+        if not regimes:
+            raise UsageError("--regimes is empty", cure="name some with commas, or leave it out for all")
+        held = set(runs.records["regime"].unique().to_pylist())
+        for word in regimes:
+            if word not in held:
+                raise unknown_name("regime of these runs", word, held)
+    refuse_idle_resampling(
+        resampling.get("source", "both"), resampling["groups"], suite=not resampling.get("reads_suite")
+    )
     groups = None
     if str(resampling["groups"]) in RULES:
         groups = groups_by_rule(runs, str(resampling["groups"]), resampling.get("suite_name"), resampling.get("data"))

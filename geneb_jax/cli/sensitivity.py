@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from geneb_jax.cli.effect import RESAMPLING, refuse_idle
 from geneb_jax.cli.files import write_text
 from geneb_jax.cli.options import (
     draw_options,
@@ -97,8 +98,17 @@ def command(
 
     resampling = {name: options.pop(name) for name in ("source", "metric", "level", "resamples", "seed", "groups")}
     resampling |= {name: options[name] for name in ("suite_name", "data")}
+    if any(map(is_run, sources)):
+        fitted = (name for name in options if name not in ("suite_name", "data"))
+        refuse_idle(
+            "RUN… holds its fits, and nothing is fitted", *fitted, "appendix_e", cure="name STORE…, or leave it out"
+        )
+    else:
+        resampling["reads_suite"] = True
     fits = () if any(map(is_run, sources)) else (_fit(sources, out, options, quiet=as_json),)
     runs = Runs.of(fits) if fits else _open(sources)
+    if as_json:
+        refuse_idle("the JSON holds intervals and categories", "details")
     began = time.monotonic()
     found = _analyse(runs, resampling, top, quiet=as_json)
     timing = study_timing(runs, time.monotonic() - began)
@@ -175,6 +185,7 @@ def _analyse(runs: Runs, resampling: Mapping[str, Any], top: int, *, quiet: bool
     study = read_study(runs, metric=resampling["metric"])
     settings = settings_of(resampling)
     if not runs.has_predictions:
+        refuse_idle("the runs keep no predictions, so nothing is resampled", *RESAMPLING)
         return analyse(study, None, top=top, **settings)
     samples, bar = open_samples(runs, resampling, quiet=quiet)
     with bar as done:

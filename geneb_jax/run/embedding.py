@@ -23,7 +23,7 @@ from geneb_jax.run.compile_cache import enable_compile_cache
 from geneb_jax.run.embedding_checks import Drift, check_views, measure_drift
 from geneb_jax.run.embedding_pipeline import Clock, Cut, Pipeline, cut_blocks
 from geneb_jax.run.embedding_progress import open_meter
-from geneb_jax.run.embedding_reuse import compare_stored
+from geneb_jax.run.embedding_reuse import compare_stored, require_as_stored
 from geneb_jax.run.reading import Letters, by_task, count_or_stop
 from geneb_jax.run.sharing import stop_where_shared
 from geneb_jax.store import EmbeddingStore, Manifest, SplitIndex, open_store
@@ -120,7 +120,7 @@ class EmbedOptions(TypedDict, total=False):
     progress: bool
     chunk_rows: int | None
     check: bool
-    compression: Compression
+    compression: Compression | None
     stored_as: str | None
     wait: float
     allow_unread: bool
@@ -137,12 +137,12 @@ def embed(
     Sequences the store holds for this encoder are not embedded again, so the same call resumes an interrupted
     one; some of these are embedded all the same, and compared. The rows, their order and the lists given to the
     encoder are those of an uninterrupted call. Rows are
-    committed ``chunk_rows`` at a time (counts only when the store is new to this encoder, as does
-    ``compression``). ``stored_as`` "float16" or "bfloat16" writes an element of its own with rounded vectors.
+    committed ``chunk_rows`` at a time (settled, as is ``compression``, when the store is new to this encoder).
+    ``stored_as`` "float16" or "bfloat16" writes an element of its own with rounded vectors.
 
     A task whose data are bad is reported and the others go on. Raises StoreError (also where the stored vectors are
     not those that the encoder makes), UnknownNameError, EncoderError when the encoder fails its checks, and the first
-    task's error when no task can be read.
+    task's error when no task can be read; UsageError where the store holds the encoder in other chunks or compression.
     """
     return embed_views(encoder, suite, store_path, **options).reports[0]
 
@@ -156,7 +156,7 @@ def embed_views(
     progress: bool = True,
     chunk_rows: int | None = None,
     check: bool = True,
-    compression: Compression = "none",
+    compression: Compression | None = None,
     stored_as: str | None = None,
     wait: float = 0.0,
     allow_unread: bool = False,
@@ -186,7 +186,8 @@ def embed_views(
                 len(held[number].missing(read.sequences)) if number in held else len(read.sequences)
                 for number in range(len(manifests))
             ]
-            if compression == "none":
+            require_as_stored(held.values(), chunk_rows, compression)
+            if compression in (None, "none"):
                 _require_room(
                     store_path, sum(_BYTES[m.dtype] * m.width * n for m, n in zip(manifests, lacking, strict=True))
                 )
@@ -206,7 +207,7 @@ def embed_views(
         views = [number for number in range(len(manifests)) if number not in failed]
         with clock.phase("read"):
             stores = {
-                number: root.element(manifests[number], commit_rows=chunk_rows, compression=compression)
+                number: root.element(manifests[number], commit_rows=chunk_rows, compression=compression or "none")
                 # in one order for all, so that two writers never wait for each other
                 for number in sorted(views, key=lambda number: manifests[number].key)
             }

@@ -6,16 +6,17 @@ its old version number, a file that nothing names, or a model that answers diffe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.check import TOLERANCE
 from geneb_jax.encoder.views import StagedEncoder
-from geneb_jax.errors import StoreError
+from geneb_jax.errors import StoreError, UsageError
 from geneb_jax.run.embedding_checks import spread
 from geneb_jax.store import EmbeddingStore
+from geneb_jax.store.arrays import Compression
 
 COMPARED = 4
 """Sequences of each view that are embedded anew, spread over the lengths of those that are stored."""
@@ -97,3 +98,17 @@ def _difference(a: NumpyFloat, b: NumpyFloat) -> float:
     x, y = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
     distance, size = np.linalg.norm(x - y, axis=1), np.linalg.norm(y, axis=1)
     return float(np.max(distance / np.where(size > 0, size, 1.0), initial=0.0))
+
+
+def require_as_stored(held: Iterable[EmbeddingStore], chunk_rows: int | None, compression: Compression | None) -> None:
+    """Raise UsageError where rows were asked for in another form than the store has settled on."""
+    for one in held:
+        for option, asked, settled in (
+            ("--chunk-rows", chunk_rows, one.commit_rows),
+            ("--compression", compression, one.compression),
+        ):
+            if asked is not None and asked != settled:
+                raise UsageError(
+                    f"{option} has no effect here: the store holds {one.manifest.name} with {settled} already",
+                    cure="leave it out, or embed into a new store",
+                )
