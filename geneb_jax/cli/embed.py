@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from geneb_jax.cli.offline import stay_offline
 from geneb_jax.errors import ExitCode, MissingDataError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def command(
     from geneb_jax.store.root import open_store
     from geneb_jax.task import load_suite
 
+    if offline:
+        stay_offline()
     suite = load_suite(suite_name, data=data, offline=offline)
     suite = suite.select(_pieces(patterns))
     open_store(store_path, "a").close()  # an unusable path fails before any model is loaded

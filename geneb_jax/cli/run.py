@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from geneb_jax.cli.embed import Notes
+from geneb_jax.cli.offline import stay_offline
 from geneb_jax.cli.options import (
     conclude,
     probe_arguments,
@@ -61,6 +62,8 @@ def command(
     from geneb_jax.task import Control, control_suite, load_suite
 
     arguments = probe_arguments(**probes)
+    if offline:
+        stay_offline()
     suite = load_suite(suite_name, data=data, offline=offline)
     tasks = split_list(patterns)
     if control is not None:

@@ -613,3 +613,24 @@ def test_no_option_is_ignored(command: str, world: World, tmp_path_factory: pyte
             except (AssertionError, pytest.fail.Exception, KeyError) as error:
                 faults.append(f"{option}: {entry}: {str(error)[:600]}")
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("words", [[], ["--offline"]])
+def test_offline_holds_for_encoders_too(words: list[str], world: World, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    constants = importlib.import_module("huggingface_hub.constants")
+    errors = importlib.import_module("huggingface_hub.errors")
+    heeded: list[bool] = []
+
+    def download(*_: Any, **__: Any) -> str:
+        heeded.append(bool(constants.is_offline_mode()))
+        raise errors.LocalEntryNotFoundError("not in the cache")
+
+    before = constants.is_offline_mode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "snapshot_download", download)
+        for command in ("embed hf:a/b --store", "run hf:a/b --out"):
+            line = f"{command} OUT/s --suite SUITE"
+            assert run([*world.words(line, tmp_path), *words])[0] == 3
+    assert heeded == [bool(words) or before] * 2
+    assert constants.is_offline_mode() == before
