@@ -85,9 +85,9 @@ class Distribution:
 
     `by_rows` (b, U) are resamples in which the test rows vary, `alone` (b, U) such that a unit's do not depend on which
     other units there are: they differ where several draws share the rows. `rows` is the influence of the rows, `draws`
-    are the deviations of the draws, which count where `source` has them; `seed` is that of the resamples. `degenerate` (U,) is the share
-    of resamples with a score of 0 by convention, in the worst of what was added up. Distributions of samples with
-    different rows add up, and units are taken out with an index.
+    are the deviations of the draws, which count where `source` has them; `seed` is that of the resamples. `degenerate`
+    (U,) is the share of resamples with a score of 0 by convention, in the worst of what was added up. Distributions of
+    samples with different rows add up, and units are taken out with an index.
     """
 
     estimate: NumpyFloat
