@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from geneb_jax.encoder.hf_files import check_files
+from geneb_jax.encoder.hf_files import check_files, code_named_by
 from geneb_jax.errors import EncoderError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -16,6 +17,12 @@ _TEXT_FILES = ("*.json", "*.txt", "*.model", "*.py")
 _PICKLE_FILES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # files that trainers leave beside a model and that no vector depends on
 _IGNORED = frozenset({"trainer_state.json", "all_results.json", "train_results.json", "eval_results.json"})
+# of subfolders: what code may read there, and what is not there for this model: other engines' copies, stores and runs
+_READ_BELOW = frozenset(
+    {Path(pattern).suffix for pattern in (*_TEXT_FILES, *_PICKLE_FILES)} | {".safetensors", ".npy", ".npz", ".pkl"}
+)
+_UNREAD_FOLDERS = frozenset({"__pycache__", "onnx", "openvino", "coreml", "tf", "flax"})
+_RESULTS = ("zarr.json", "run.json")
 
 
 class HubUnreachableError(EncoderError):
@@ -81,11 +88,30 @@ def digest_folder(folder: Path, *, pickle: bool) -> str:
     """SHA-256 over the names and contents of weights, configuration, tokenizer and code files."""
     patterns = (*_TEXT_FILES, "*.safetensors", *(_PICKLE_FILES if pickle else ()))
     files = {path.name: path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    files |= _below(folder)
     total = hashlib.sha256()
     for name in sorted(files.keys() - _IGNORED):
         with files[name].open("rb") as stream:
             total.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _below(folder: Path) -> dict[str, Path]:
+    """Files in the subfolders that code of the folder's own can read, by their path; nothing else reads subfolders."""
+    if not code_named_by(folder):
+        return {}
+    found, seen = dict[str, Path](), set[Path]()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        here = Path(at)
+        if (real := here.resolve()) in seen or (here != folder and any((here / own).is_file() for own in _RESULTS)):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _UNREAD_FOLDERS]
+        if here != folder:
+            paths = (here / name for name in names if Path(name).suffix in _READ_BELOW)
+            found |= {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+    return found
 
 
 def _from_hub(repo: str, revision: str | None, *, where: str, allow_pickle: bool) -> Source:

@@ -16,6 +16,7 @@ from geneb_jax.errors import StoreError
 from geneb_jax.store import open_store
 from geneb_jax.store.copying import copy_store
 from geneb_jax.store.merge import merge
+from geneb_jax.store.places import Remote
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +130,38 @@ def test_a_copy_in_a_folder_is_a_store_like_any_other(tmp_path, store_path, toy,
     with open_store(tmp_path / "copy", "a") as store:
         store.element(toy[0]).append(["GG"], toy[2][:1])
     assert "contents.json" not in bytes_of(tmp_path / "copy")  # it would not name what is written from now on
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_an_interrupted_copy_to_an_address_is_no_store_and_is_gone_on_from(request, monkeypatch, store_path, kind):
+    import fsspec
+
+    def place() -> str:
+        name = uuid.uuid4().hex
+        return f"memory://{name}/x" if kind == "memory" else f"{request.getfixturevalue('bucket')}/{name}"
+
+    def held(at: str) -> dict[str, bytes]:
+        fs, root = fsspec.core.url_to_fs(at)
+        return {str(name).split(root.strip("/"), 1)[1]: bytes(fs.cat_file(name)) for name in fs.find(root)}
+
+    whole = place()
+    files, _ = copy_store(store_path, whole)
+    write = Remote.write_bytes
+    for allowed in (0, 1, files // 2, files - 1, files):
+        target, left = place(), [allowed]
+
+        def stops(self: Remote, data: bytes, left: list[int] = left) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            write(self, data)
+
+        monkeypatch.setattr(Remote, "write_bytes", stops)
+        with pytest.raises(KeyboardInterrupt):
+            copy_store(store_path, target)
+        monkeypatch.setattr(Remote, "write_bytes", write)
+        with pytest.raises(StoreError, match="no Zarr group here"):
+            open_store(target)
+        copy_store(store_path, target)
+        assert held(target) == held(whole)
+        assert open_store(target).verify() == []
