@@ -31,6 +31,7 @@ from geneb_jax.run.meta import EncoderMeta, RunMeta, Session, Settings, SuiteMet
 from geneb_jax.run.record import Record
 from geneb_jax.store import Manifest, SplitIndex, open_store
 from geneb_jax.store.copying import copy_store
+from geneb_jax.store.exchange import export_element, import_file, open_file
 from geneb_jax.store.merge import merge
 from geneb_jax.store.repair import repair_store
 from geneb_jax.task import load_suite
@@ -169,7 +170,40 @@ class Export(Embed):
         assert (path / "sensitivity.json").read_text() in ("old", "new")
 
 
-JOBS = {"embed": Embed, "merge": Merge, "repair": Repair, "copy": Copy, "begin": Begin, "export": Export}
+class Import(Copy):
+    """`import_file` of a Parquet folder into a new store."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (self.file,) = [folder / "file"]
+        export_element(open_store(self.source).elements()[0], "parquet", self.file)
+
+    def work(self, path: Path) -> None:
+        import_file(self.file, path)
+
+
+class ExportStore(Copy):
+    """`export_element` to a Parquet folder."""
+
+    def work(self, path: Path) -> None:
+        if not (path / "file").exists():
+            export_element(open_store(self.source).elements()[0], "parquet", path / "file")
+
+    def sound(self, path: Path) -> None:
+        if (path / "file").exists():
+            open_file(path / "file")
+
+
+JOBS = {
+    "import": Import,
+    "export-store": ExportStore,
+    "embed": Embed,
+    "merge": Merge,
+    "repair": Repair,
+    "copy": Copy,
+    "begin": Begin,
+    "export": Export,
+}
 DIED = 9
 _CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
 

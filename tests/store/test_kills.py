@@ -33,7 +33,16 @@ def test_killed_at_random_moments(tmp_path, kind, count):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize(("kind", "least"), [("begin", 20), ("copy", 60), ("export", 2)])
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        ("begin", 20),
+        ("copy", 60),
+        ("export", 2),
+        ("export-store", 3),
+        pytest.param("import", 20, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_at_every_step(tmp_path, kind, least):
     script = Path(__file__).with_name("kill_moments.py")
     call = [sys.executable, str(script), kind, str(tmp_path), "steps", "1000"]
