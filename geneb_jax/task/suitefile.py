@@ -39,6 +39,7 @@ name, with the category ``uncategorised``.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -186,6 +187,10 @@ def _invalid(path: Path, raw: dict[str, Any], error: ValidationError) -> DataErr
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     where = f"{path}, key {key}" if key else str(path)
     cure = "the keys are explained by `python -m pydoc geneb_jax.task.suitefile`"
+    if fault["type"] == "extra_forbidden":
+        known = (_TaskEntry if isinstance(entry, int) else _SuiteEntry).model_fields
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, cutoff=0.5)
+        cure = f"did you mean {', '.join(near)}? {cure}" if near else cure
     subject = "the suite file" if not key else f"the key {key}"
     return DataError(f"{subject}: {message}{more}", where=where, cure=cure)
 

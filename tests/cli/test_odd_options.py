@@ -27,6 +27,7 @@ from geneb_jax.cli.main import main
         ("analyse --what graph --edges /dev/zero", 3, "a device or a pipe"),
         ("analyse --what graph --edges FIFO", 3, "a device or a pipe"),
         ("tasks --suite FIFO", 3, "a device or a pipe"),
+        ("tasks --suite TYPO", 3, "did you mean train"),
     ],
 )
 def test_it_is_refused_in_words(
@@ -34,8 +35,15 @@ def test_it_is_refused_in_words(
 ) -> None:
     pipe = tmp_path / "pipe.toml"
     os.mkfifo(pipe)
+    typo = tmp_path / "typo.toml"
+    typo.write_text('name = "x"\n[[task]]\nid = "t"\ntrian = "a.csv"\ntest = "b.csv"\n')
     with pytest.raises(SystemExit) as stop:
-        main([word.replace("FIFO", str(pipe)).replace("RUN", str(tmp_path)) for word in line.split(" ")])
+        main(
+            [
+                word.replace("FIFO", str(pipe)).replace("TYPO", str(typo)).replace("RUN", str(tmp_path))
+                for word in line.split(" ")
+            ]
+        )
     error = capsys.readouterr().err
     assert stop.value.code == status, error
     assert told in error
