@@ -16,7 +16,6 @@ the model's own initialisation draws. Its identity names the seed.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,8 +28,11 @@ import numpy as np
 from geneb_jax.axes import NumpyFloat
 from geneb_jax.encoder.batching import Work, run_batches
 from geneb_jax.encoder.counting import Counts, TokenCounter, respelled
-from geneb_jax.encoder.hf_files import check_revision, own_code
-from geneb_jax.encoder.hf_source import Source, find_source
+from geneb_jax.encoder.hf_advice import told
+from geneb_jax.encoder.hf_code import check_revision, opened
+from geneb_jax.encoder.hf_history import PROBE, check_first_token, check_history
+from geneb_jax.encoder.hf_source import Source, find_source, unread_note
+from geneb_jax.encoder.hf_state import fresh_copy
 from geneb_jax.encoder.hf_tokens import Template, Window, batches, find_template, windows
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.kinds import HF
@@ -38,6 +40,7 @@ from geneb_jax.encoder.spec import EncoderSpec, display_name, resolve_options
 from geneb_jax.encoder.token_views import TokenWindows, View, chosen_views, token_budget, window_vectors
 from geneb_jax.errors import EncoderError, UsageError
 
+_OTHERS_CODE = "check that tokenizer, configuration and weights are of one model; or wrap it in a class: MODULE:CLASS"
 _RULE = 1  # raise it when tokenising, windowing or pooling below changes a vector
 
 
@@ -48,18 +51,18 @@ class HFEncoder:
     """
 
     def __init__(self, source: Source, values: Mapping[str, Setting], *, where: str) -> None:
-        from geneb_jax.encoder import hf_model
+        from geneb_jax.encoder import hf_load, hf_model
 
         trust = bool(values["trust_remote_code"])
         self._torch_side = hf_model
         self._source, self._values, self._where = source, dict(values), where
         self._overflow = str(values["overflow"])
         self._devices = hf_model.pick_devices(str(values["device"]), where=where)
-        with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
+        with opened(source.folder, trust=trust, where=where) as folder:
             local = replace(source, folder=folder)
-            self._tokenizer = hf_model.load_tokenizer(local, where=where, trust_remote_code=trust)
+            self._tokenizer = hf_load.load_tokenizer(local, where=where, trust_remote_code=trust)
             seed = values["random_weights"]
-            load = hf_model.load_model if seed is None else partial(hf_model.load_random_model, seed=int(seed))
+            load = hf_load.load_model if seed is None else partial(hf_load.load_random_model, seed=int(seed))
             self._model = load(
                 local,
                 where=where,
@@ -70,6 +73,8 @@ class HFEncoder:
             )
         self._tokenizer, self.thymine = respelled(self._tokenizer)
         self._counter = TokenCounter(self._tokenizer)
+        self.notes = unread_note(source.unread)
+        self._rows = hf_model.embedding_rows(self._model)
         self._template = (
             find_template(self._tokenizer, where=where) if values["add_special_tokens"] else Template((), ())
         )
@@ -79,11 +84,31 @@ class HFEncoder:
         self._equal_lengths = not values["padding"] or not self._has_mask or self._filler is None
         self.budget = token_budget(values["batch_tokens"], self._devices[0])
         self._limit = self._find_limit(values["max_tokens"])
-        short = windows(self._tokenizer, ["ACGTACGTTTGCA"], 8, "truncate", where=where)
-        inputs = self._inputs(short, self._devices[0])[0]
-        self._widths, self._last_width = hf_model.count_layers(self._model, inputs, where=where)
+        hf_model.check_ids((*self._template.prefix, *self._template.suffix), self._rows, where=where)
+        short = self._probe("ACGTACGTTTGCA", 8)
+        # a copy: the model itself meets its first sequence as it was loaded
+        probed = fresh_copy(self._model)
+        self._widths, self._last_width = hf_model.count_layers(
+            self._model if probed is None else probed, self._inputs(short, self._devices[0])[0], where=where
+        )
+        inputs = [self._inputs(made, self._devices[0])[0] for made in (short, self._probe(PROBE, 256))]
+        check_history(self._model, inputs[0], inputs[1], partial(self._hidden, layer=None), where=where)
         self._views: tuple[View, ...] = (self._view(str(values["layer"]), str(values["pooling"])),)
         self._replicas = hf_model.replicate(self._model, self._devices, compiled=bool(values["compile"]))
+
+    def _probe(self, sequence: str, most: int) -> list[Window]:
+        """One window of a few tokens."""
+        room = most if self._limit is None else min(most, self._limit - self._template.num_tokens)
+        made = windows(self._tokenizer, [sequence], room, "truncate", where=self._where)
+        self._check_windows(made)
+        return made
+
+    def _hidden(self, model: Any, inputs: dict[str, Any], *, layer: int | None) -> Any:
+        return self._torch_side.hidden_states(model, inputs, layer)
+
+    def _check_windows(self, made: Sequence[Window]) -> None:
+        for window in made:
+            self._torch_side.check_ids(window.content, self._rows, where=f"{self._where}: sequence {window.row + 1}")
 
     @property
     def info(self) -> EncoderInfo:
@@ -124,7 +149,9 @@ class HFEncoder:
     def prepare(self, sequences: Sequence[str]) -> TokenWindows:
         """Windows of tokens. Raises as `encode` does."""
         room = None if self._limit is None else self._limit - self._template.num_tokens
-        made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
+        with told("the tokenizer fails", where=self._where, cure=_OTHERS_CODE):
+            made = windows(self._tokenizer, sequences, room, self._overflow, where=self._where)
+        self._check_windows(made)
         return TokenWindows(made, len(sequences))
 
     def count_letters(self, sequences: Sequence[str]) -> Counts | None:
@@ -155,9 +182,11 @@ class HFEncoder:
 
     def _forward(self, model: Any, device: str, batch: Sequence[Window]) -> list[NumpyFloat]:
         inputs, counted = self._inputs(batch, device)
-        states = self._torch_side.layer_states(model, inputs, list(dict.fromkeys(v.layer for v in self._views)))
-        pooled = [self._torch_side.pool(states[view.layer], counted, view.pooling) for view in self._views]
-        return [part.cpu().numpy() for part in pooled]
+        size = "x".join(map(str, inputs["input_ids"].shape))
+        with told(f"the model fails on a batch of {size} tokens", where=self._where, cure=_OTHERS_CODE):
+            states = self._torch_side.layer_states(model, inputs, list(dict.fromkeys(v.layer for v in self._views)))
+            pooled = [self._torch_side.pool(states[view.layer], counted, view.pooling) for view in self._views]
+            return [part.cpu().numpy() for part in pooled]
 
     def _inputs(self, batch: Sequence[Window], device: str) -> tuple[dict[str, Any], Any]:
         """Right-padded ids with their mask, and which tokens count, on the device."""
@@ -197,10 +226,7 @@ class HFEncoder:
 
     def _find_filler(self) -> int | None:
         """What stands at padded positions: never read, but some models find the padding by it."""
-        for token in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id):
-            if isinstance(token, int):
-                return token
-        return None
+        return self._torch_side.padding_id(self._tokenizer, self._model, self._rows)
 
     def _find_limit(self, asked: Setting) -> int | None:
         stated = self._torch_side.token_limit(self._model, self._tokenizer)
@@ -225,6 +251,8 @@ class HFEncoder:
                 cure="use pooling=mean or pooling=last",
             )
         index, recorded, width = self._find_layer(layer)
+        if pooling == "cls":
+            self._check_cls(index)
         asked = {**self._values, "layer": layer, "pooling": pooling}
         used = {
             **asked,
@@ -252,6 +280,12 @@ class HFEncoder:
                 libraries={name: minor_version(name) for name in ("torch", "transformers", "tokenizers")},
             ),
         )
+
+    def _check_cls(self, layer: int | None) -> None:
+        made = self._probe("ACGTACGTTTGCAAC", 12)
+        turned = [replace(window, content=window.content[::-1]) for window in made]
+        inputs = [self._inputs(part, self._devices[0])[0] for part in (made, turned)]
+        check_first_token(self._model, inputs, partial(self._hidden, layer=layer), where=self._where)
 
     def _find_layer(self, asked: str) -> tuple[int | None, Setting, int]:
         """Index into the hidden states (None = last), the layer as recorded, and the width."""

@@ -1,152 +1,21 @@
-"""The torch side of ``hf:``: loading a model without noise or surprise, one forward pass, pooling."""
+"""The torch side of ``hf:``: devices, one forward pass, pooling."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import inspect
-import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import transformers
 
-from geneb_jax.encoder.hf_source import Source
 from geneb_jax.errors import EncoderError
 
-# parts of AutoModel classes that stand behind the hidden states and are never read here
-_UNREAD = ("pooler.", "contact_head.")
 _MOST_ON_CPU = 4  # copies of a model, and so batches in memory, on the processor at once
-_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "merges.txt")
 # position tables of these begin behind the padding index, so they read fewer tokens than they have rows
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "longformer", "esm"})
-
-
-class _NoLoadReport(logging.Filter):
-    """Drops transformers' table of unused and missing weights: `load_model` judges both itself."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    log: Any = transformers.utils.logging
-    report = _NoLoadReport()
-    had_bar = log.is_progress_bar_enabled()
-    logger = logging.getLogger("transformers.modeling_utils")
-    logger.addFilter(report)
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logger.removeFilter(report)
-        if had_bar:
-            log.enable_progress_bar()
-
-
-def load_tokenizer(source: Source, *, where: str, trust_remote_code: bool) -> Any:
-    """The tokenizer of a model folder. Raises EncoderError, also where there is none."""
-    if not any(next(source.folder.glob(pattern), None) for pattern in _TOKENIZER_FILES):
-        # transformers would make up a tokenizer without a vocabulary
-        raise EncoderError(
-            "the folder holds no tokenizer",
-            where=where,
-            cure="add the files that `tokenizer.save_pretrained(folder)` writes, such as tokenizer.json",
-        )
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
-    except Exception as error:  # the files, and code that comes with them, can fail in any way
-        raise _cannot_load("tokenizer", error, where=where, trusted=trust_remote_code) from error
-
-
-def load_model(source: Source, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool) -> Any:
-    """The model without its task head, in evaluation mode, on its device.
-
-    Raises EncoderError, also where weights of the model are missing from the files: transformers would
-    fill them with random numbers.
-    """
-    try:
-        with _quiet():
-            model, loading = transformers.AutoModel.from_pretrained(
-                source.folder,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-                use_safetensors=source.has_safetensors,
-                dtype=getattr(torch, dtype),
-                output_loading_info=True,
-                **({} if attention == "auto" else {"attn_implementation": attention}),
-            )
-    except Exception as error:  # as above; safetensors has an error class of its own
-        raise _cannot_load("model", error, where=where, trusted=trust_remote_code) from error
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_UNREAD))
-    if missing:
-        own_code = bool(getattr(model.config, "auto_map", None)) and not trust_remote_code
-        raise EncoderError(
-            f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random, "
-            f"such as {missing[0]}",
-            where=where,
-            cure="the files need their own model code: add trust_remote_code=true if you trust it"
-            if own_code
-            else "save the whole model again, or correct model_type in config.json",
-        )
-    return _ready(model, device)
-
-
-def load_random_model(
-    source: Source, seed: int, *, where: str, dtype: str, attention: str, device: str, trust_remote_code: bool
-) -> Any:
-    """`load_model`'s model as training finds it. Raises EncoderError."""
-    chosen = {} if attention == "auto" else {"attn_implementation": attention}
-    model = initialised(source, "AutoModel", seed, chosen, where=where, trust=trust_remote_code)
-    return _ready(model.to(getattr(torch, dtype)), device)
-
-
-def initialised(source: Source, auto: str, seed: int, arguments: Mapping[str, str], *, where: str, trust: bool) -> Any:
-    """The model of the files' configuration with the weights that its own initialisation draws from `seed`, in float32.
-
-    ``auto`` names transformers' auto class, ``arguments`` are what `from_pretrained` would be given. Raises
-    EncoderError.
-    """
-    try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            config, others = transformers.AutoConfig.from_pretrained(
-                source.folder,
-                local_files_only=True,
-                trust_remote_code=trust,
-                return_unused_kwargs=True,
-                **arguments,
-            )
-            chosen = getattr(transformers, auto)
-            return chosen.from_config(config, trust_remote_code=trust, dtype=torch.float32, **others)
-    except Exception as error:  # as in `load_model`
-        raise _cannot_load("model", error, where=where, trusted=trust) from error
-
-
-def _ready(model: Any, device: str) -> Any:
-    """The part that is read, in evaluation mode, on its device."""
-    if getattr(model.config, "is_encoder_decoder", False):
-        model = model.get_encoder()
-    model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
-    return model.eval().to(device)
-
-
-def _cannot_load(part: str, error: Exception, *, where: str, trusted: bool) -> EncoderError:
-    text = str(error).strip()
-    first = text.splitlines()[0] if text else type(error).__name__
-    needs_code = not trusted and "trust_remote_code" in text
-    return EncoderError(
-        f"transformers {transformers.__version__} cannot load the {part}: {first}",
-        where=where,
-        cure="the files come with their own Python code: add trust_remote_code=true if you trust it"
-        if needs_code
-        else "check the folder with transformers' AutoModel and AutoTokenizer",
-    )
 
 
 def pick_device(device: str, *, where: str) -> str:
@@ -249,6 +118,35 @@ def token_limit(model: Any, tokenizer: Any) -> int | None:
     return min(limits) if limits else None
 
 
+def embedding_rows(model: Any) -> int | None:
+    """How many token ids the model knows; None where it does not say."""
+    try:
+        table = model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
+    rows = getattr(table, "num_embeddings", None)
+    return rows if isinstance(rows, int) else None
+
+
+def padding_id(tokenizer: Any, model: Any, rows: int | None) -> int | None:
+    """The id that stands at padded positions: the tokenizer's or the model's own, of those that the model knows."""
+    config = getattr(model, "config", None)
+    found = [getattr(tokenizer, name, None) for name in ("pad_token_id", "eos_token_id")]
+    found.insert(1, getattr(config, "pad_token_id", None))
+    known = (i for i in found if isinstance(i, int) and i >= 0 and (rows is None or i < rows))
+    return next(known, None)
+
+
+def check_ids(ids: Sequence[int], rows: int | None, *, where: str) -> None:
+    """Raise EncoderError for a token that the model does not know."""
+    if rows is not None and len(ids) and not 0 <= min(ids) <= max(ids) < rows:
+        raise EncoderError(
+            f"the tokenizer makes token {max(ids) if min(ids) >= 0 else min(ids)}, and the model knows {rows}",
+            where=where,
+            cure="tokenizer and weights are not of one model: get both again from one place",
+        )
+
+
 def takes_mask(model: Any) -> bool:
     """Whether the model can be told what is padding."""
     return "attention_mask" in inspect.signature(model.forward).parameters
@@ -281,9 +179,9 @@ def count_layers(model: Any, inputs: dict[str, Any], *, where: str) -> tuple[lis
             out = model(**inputs, output_hidden_states=True)
             states = getattr(out, "hidden_states", None)
             last = hidden_states(model, inputs, None)
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
+    except (Exception, SystemExit) as error:  # code of others
         raise EncoderError(
-            f"the model cannot read a short sequence: {error}",
+            f"the model cannot read a short sequence: {type(error).__name__}: {error}",
             where=where,
             cure="wrap it in a class of your own: MODULE:CLASS",
         ) from error

@@ -11,8 +11,9 @@
     package.module:Class,folder=./weights       a user's class; options go to its constructor
 
 The options are the longest tail of ``,key=value`` pieces, with keys of lower-case letters, digits and
-underscores, so a folder name may hold commas. A value holds no comma; values that do are given from
-Python, as keywords of ``load_encoder``. Every kind states its options as a tuple of `Option`.
+underscores, so a folder name may hold commas; where the folder exists, also such pieces (``hf:./bs=32,lr=1e-4``). A
+value holds no comma unless it is a path that exists; other values that do are given from Python, as keywords of
+``load_encoder``. Every kind states its options as a tuple of `Option`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from geneb_jax.encoder.info import Setting
 from geneb_jax.errors import UsageError
@@ -65,7 +67,7 @@ def parse_spec(text: str) -> EncoderSpec:
     text = text.strip()
     match = _TAIL.search(text)
     start = match.start() if match else len(text)
-    head, tail = text[:start], text[start:]
+    head, tail = _with_folder(text, start)
     kind, colon, subject = head.partition(":")
     if not kind:
         raise UsageError(
@@ -73,12 +75,58 @@ def parse_spec(text: str) -> EncoderSpec:
             cure="write KIND[:SUBJECT][,key=value]..., such as kmer:6; `geneb encoders` lists the kinds",
         )
     options: dict[str, object] = {}
-    for piece in tail.split(",")[1:]:
+    for piece in _pieces(tail):
         key, _, value = piece.partition("=")
         if key in options:
             raise UsageError(f"option {key!r} is given twice", where=f"encoder {text!r}")
         options[key] = value
     return EncoderSpec(text, kind, subject if colon else None, options)
+
+
+def _with_folder(text: str, start: int) -> tuple[str, str]:
+    """Head and tail, where the head's subject may be a path whose name holds ``,key=value`` too.
+
+    The longest path that exists is meant; UsageError where a shorter one exists as well.
+    """
+    kind, colon, _ = text.partition(":")
+    offset = len(kind) + len(colon)
+    cuts = [*[i for i in range(start, len(text)) if text[i] == ","][1:], len(text)]
+    longer = [cut for cut in cuts if colon and cut > start and _is_path(text[offset:cut])]
+    if not longer:
+        return text[:start], text[start:]
+    cut = longer[-1]
+    shorter = text[offset:start]
+    if _is_path(shorter) and not shorter.endswith("/") and not text[offset:cut].endswith("/"):
+        raise UsageError(
+            f"both {shorter!r} and {text[offset:cut]!r} are there",
+            where=f"encoder {text!r}",
+            cure=f"write a slash behind the one you mean: {kind}:{shorter}/{text[start:]} or {text[:cut]}/{text[cut:]}",
+        )
+    if shorter.endswith("/") and _is_path(shorter):
+        return text[:start], text[start:]
+    return text[:cut], text[cut:]
+
+
+def _pieces(tail: str) -> list[str]:
+    """The ``key=value`` pieces of a tail; a value that is a path may hold commas where the longer path exists."""
+    given = tail.split(",")[1:]
+    made: list[str] = []
+    while given:
+        most = 1
+        for size in range(len(given), 1, -1):
+            if _is_path(",".join(given[:size]).partition("=")[2]):
+                most = size
+                break
+        made.append(",".join(given[:most]))
+        given = given[most:]
+    return made
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name too long, a user that is not there, a null byte
+        return False
 
 
 def merge_options(spec: EncoderSpec, keywords: Mapping[str, object]) -> dict[str, object]:

@@ -260,9 +260,9 @@ def test_remote_code_needs_an_opt_in(bert, tmp_path):
     ("break_it", "words"),
     [
         (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "no weights in safetensors"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights of the model"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "no sound file of weights"),
-        (lambda folder: (folder / "config.json").write_text("{"), "cannot load"),
+        (lambda folder: (folder / "config.json").write_text("{"), "no JSON object"),
         (lambda folder: [p.unlink() for p in folder.glob("token*")], "no tokenizer"),
     ],
 )

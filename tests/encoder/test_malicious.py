@@ -75,12 +75,10 @@ def test_remote_code_is_refused_and_not_imported(folder, opened, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_remote_tokenizer_is_refused_or_left_alone(folder, tmp_path):
+def test_a_stray_remote_tokenizer_is_left_alone(folder, opened, tmp_path):
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     edit(folder / "tokenizer_config.json", tokenizer_class="T", auto_map={"AutoTokenizer": ["evil.T", None]})
-    with pytest.raises(EncoderError, match="trust_remote_code=true"):
-        OPENERS["registry"](folder)
-    OPENERS["hf"](folder)  # tokenizer.json says all that transformers' own class needs
+    opened(folder)  # tokenizer.json says all that transformers' own class needs
     assert not (tmp_path / "ran").exists()
 
 
@@ -93,11 +91,12 @@ def test_a_remote_tokenizer_is_refused_or_left_alone(folder, tmp_path):
         ("modeling", "no Python file of this folder"),
     ],
 )
-def test_trust_is_in_this_folder_alone(folder, opened, reference, words):
+def test_trust_is_in_this_folder_alone(folder, reference, words):
     (folder.parent / "evil.py").write_text("raise SystemExit('ran')")
     edit(folder / "config.json", auto_map={"AutoModel": reference})
     with pytest.raises(EncoderError, match=words):
-        opened(folder, trust_remote_code=True)
+        OPENERS["hf"](folder, trust_remote_code=True)
+    OPENERS["registry"](folder, trust_remote_code=True)  # a model of transformers' own code: none else is run
 
 
 @pytest.mark.parametrize("spec", ["hf:org/name", "hf:org/name@main", "DNABERT-2,revision=main"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from geneb_jax.encoder.families.base import FIXED_BY_REFERENCE, Family, Rule
 from geneb_jax.encoder.families.loading import Network, load_network
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
-from geneb_jax.encoder.hf_files import check_revision
+from geneb_jax.encoder.hf_code import check_revision
 from geneb_jax.encoder.hf_source import Source, find_source
 from geneb_jax.encoder.info import Setting
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -39,6 +39,7 @@ def load(
         trust=bool(values["trust_remote_code"]),
         dtype=working_dtype(family, values),
         seed=values["random_weights"],
+        library_code=not entry.needs_remote_code,
     )
     if adapt is not None:
         network = adapt(network)
@@ -97,6 +98,6 @@ def find_entry_source(entry: ModelEntry, values: Mapping[str, Setting], *, where
             f"{entry.display} is not on the hub", where=where, cure="download its files and add folder=FOLDER"
         )
     revision = str(values["revision"] or entry.hub_revision or "") or None
-    if values["trust_remote_code"]:
+    if values["trust_remote_code"] and entry.needs_remote_code:
         check_revision(revision, where=where)
     return find_source(entry.hub_id + (f"@{revision}" if revision else ""), where=where, allow_pickle=pickle)

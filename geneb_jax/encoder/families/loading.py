@@ -10,7 +10,8 @@ from typing import Any
 
 from geneb_jax.encoder.counting import Written
 from geneb_jax.encoder.families.base import Preset, Rule
-from geneb_jax.encoder.hf_files import own_code, read_json, refuse_own_code
+from geneb_jax.encoder.hf_code import opened, refuse_own_code
+from geneb_jax.encoder.hf_files import read_json
 from geneb_jax.encoder.hf_source import Source
 from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.encoder.info import Setting
@@ -67,24 +68,34 @@ class OneByOne:
 
 
 def load_network(
-    source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting
+    source: Source,
+    rule: Rule,
+    preset: Preset,
+    *,
+    where: str,
+    trust: bool,
+    dtype: str,
+    seed: Setting,
+    library_code: bool = False,
 ) -> Network:
-    """The model of a folder under a family's rule, on the CPU; untrained where a seed is given. Raises EncoderError."""
-    from geneb_jax.encoder import hf_model
+    """The model of a folder under a family's rule, on the CPU; untrained where a seed is given. Raises EncoderError.
 
-    trust = trust and not preset.stock_code
-    if not trust and not preset.stock_code:
+    ``library_code``: the model is one of transformers' own, whatever code lies beside it.
+    """
+    from geneb_jax.encoder import hf_load, hf_model
+
+    trust = trust and not preset.stock_code and not library_code
+    if not trust and not preset.stock_code and not library_code:
         refuse_own_code(source.folder, where=where)
-    with own_code(source.folder, where=where) if trust else contextlib.nullcontext(source.folder) as folder:
+    with opened(source.folder, trust=trust, where=where) as folder:
         local = replace(source, folder=folder)
         tokenizer = _load_tokenizer(local, rule, where=where, trust=trust)
         model, num_random = _load_model(local, rule, preset, where=where, trust=trust, dtype=dtype, seed=seed)
-    model.config.use_cache = False  # a decoder would keep keys and values that nobody reads
     limit = hf_model.token_limit(model, tokenizer)
-    kind, vocabulary = str(model.config.model_type), _embedding_rows(model)
+    kind, vocabulary = str(model.config.model_type), hf_model.embedding_rows(model)
     template = find_template(tokenizer, where=where) if rule.own_specials else Template((), ())
     front = tuple(_token_id(tokenizer, token, where=where) for token in rule.front)
-    model, read = _reading(model.eval(), rule)
+    model, read = _reading(hf_load.ready(model, "cpu"), rule)
     return Network(
         tokenizer=tokenizer,
         template=Template((*template.prefix, *front), template.suffix),
@@ -92,7 +103,7 @@ def load_network(
         read=read,
         takes_mask=hf_model.takes_mask(model),
         limit=limit,
-        filler=_filler(tokenizer),
+        filler=hf_model.padding_id(tokenizer, model, vocabulary),
         padding_side=str(getattr(tokenizer, "padding_side", "right")),
         kind=kind,
         vocabulary=vocabulary,
@@ -102,7 +113,7 @@ def load_network(
 
 
 def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> Any:
-    from geneb_jax.encoder import hf_model
+    from geneb_jax.encoder import hf_load
 
     file = source.folder / "tokenizer.json"
     if rule.tokenizer_file and file.is_file():
@@ -113,7 +124,7 @@ def _load_tokenizer(source: Source, rule: Rule, *, where: str, trust: bool) -> A
         settings = read_json(source.folder / "tokenizer_config.json")
         named = {key: value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str)}
         return made(tokenizer_file=str(file), **named)
-    tokenizer = hf_model.load_tokenizer(source, where=where, trust_remote_code=trust)
+    tokenizer = hf_load.load_tokenizer(source, where=where, trust_remote_code=trust)
     if rule.tokenizer_arguments:
         tokenizer = OneByOne(tokenizer, rule.tokenizer_arguments)
     return tokenizer if rule.text is str else Written(tokenizer, rule.text)
@@ -123,40 +134,27 @@ def _load_model(
     source: Source, rule: Rule, preset: Preset, *, where: str, trust: bool, dtype: str, seed: Setting
 ) -> tuple[Any, int]:
     """The model, and how many of its weights are random because the files lack them (seed 0)."""
-    import torch
-    import transformers
-
-    from geneb_jax.encoder import hf_model
+    from geneb_jax.encoder import hf_load
 
     settings = read_json(source.folder / "config.json")
     offered: Mapping[str, Any] = settings.get("auto_map") or {}
     name = next((c for c in rule.classes if c in offered), rule.classes[0]) if trust else rule.classes[0]
     if seed is not None:
-        model = hf_model.initialised(source, name, int(seed), dict(rule.load_arguments), where=where, trust=trust)
+        model = hf_load.initialised(source, name, int(seed), dict(rule.load_arguments), where=where, trust=trust)
         stored = str(settings.get("dtype") or settings.get("torch_dtype") or "float32")  # by its new name or its old
         return model.to(torch_dtype(stored if dtype == "stored" else dtype)), 0
-    try:
-        with hf_model._quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model, loading = getattr(transformers, name).from_pretrained(
-                source.folder,
-                local_files_only=True,
-                trust_remote_code=trust,
-                use_safetensors=source.has_safetensors,
-                dtype=torch_dtype(dtype),
-                output_loading_info=True,
-                **dict(rule.load_arguments),
-            )
-    except Exception as error:  # the files, and code that comes with them, can fail in any way
-        raise hf_model._cannot_load("model", error, where=where, trusted=trust) from error
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(_HEADS))
+    model, missing = hf_load.pretrained(
+        source,
+        name,
+        dict(rule.load_arguments),
+        where=where,
+        dtype=torch_dtype(dtype),
+        trust=trust,
+        unread=_HEADS,
+        lenient=preset.stock_code,
+    )
     if missing and not preset.stock_code:
-        raise EncoderError(
-            f"{len(missing)} weights of {type(model).__name__} are not in the files and would be random, "
-            f"such as {missing[0]}",
-            where=where,
-            cure="save the whole model again, or correct model_type in config.json",
-        )
+        raise hf_load.too_few(model, missing, source, where=where, trust=trust)
     return model, len(missing)
 
 
@@ -202,9 +200,9 @@ def layer_widths(network: Network, model: Any, inputs: dict[str, Any], *, where:
     unreadable = (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError)
     try:
         last = network.read(model, inputs, [None])[None]
-    except unreadable as error:
+    except (Exception, SystemExit) as error:  # code of others
         raise EncoderError(
-            f"the model cannot read a short sequence: {error}",
+            f"the model cannot read a short sequence: {type(error).__name__}: {error}",
             where=where,
             cure="check that the files are those of the model, and that its code suits the installed libraries",
         ) from error
@@ -251,17 +249,3 @@ def _token_id(tokenizer: Any, token: int | str, *, where: str) -> int:
             cure="check tokenizer_config.json against the published one",
         )
     return found
-
-
-def _filler(tokenizer: Any) -> int | None:
-    found = (getattr(tokenizer, name, None) for name in ("pad_token_id", "eos_token_id"))
-    return next((token for token in found if isinstance(token, int)), None)
-
-
-def _embedding_rows(model: Any) -> int | None:
-    try:
-        table = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
-        return None
-    rows = getattr(table, "num_embeddings", None)
-    return rows if isinstance(rows, int) else None

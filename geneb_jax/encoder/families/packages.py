@@ -20,7 +20,8 @@ from geneb_jax.encoder.families.loader import find_entry_source, resolved, worki
 from geneb_jax.encoder.families.loading import Network, OneByOne, Read, torch_dtype
 from geneb_jax.encoder.families.rules import plain_bases, spaced
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
-from geneb_jax.encoder.hf_files import check_files, refuse_own_code
+from geneb_jax.encoder.hf_code import refuse_own_code
+from geneb_jax.encoder.hf_files import check_files
 from geneb_jax.encoder.hf_source import Source, digest_folder
 from geneb_jax.encoder.hf_tokens import Template, find_template
 from geneb_jax.encoder.registry.entry import ModelEntry

@@ -6,6 +6,7 @@ import contextlib
 import copy
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,10 @@ from geneb_jax.encoder.batching import Work, is_out_of_memory, run_batches
 from geneb_jax.encoder.counting import Counts, TokenCounter, respelled
 from geneb_jax.encoder.families.base import Family, Preset, Rule
 from geneb_jax.encoder.families.loading import Network, layer_widths
-from geneb_jax.encoder.hf_source import Source
+from geneb_jax.encoder.hf_advice import told
+from geneb_jax.encoder.hf_history import PROBE, check_first_token, check_history
+from geneb_jax.encoder.hf_source import Source, unread_note
+from geneb_jax.encoder.hf_state import fresh_copy
 from geneb_jax.encoder.hf_tokens import Window, batches
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.registry.entry import ModelEntry
@@ -27,6 +31,8 @@ from geneb_jax.errors import EncoderError, UsageError
 _RULE = 1  # raise it when a rule, tokenising or pooling below changes a vector
 _OFFICIAL_ROWS = 4  # the default of GENEB's command
 _AT_ONCE = 256
+_SHORT = "ACGTACGTTTGCAACGTACGTTAC"
+_OTHERS_CODE = "check that the files are those of the model, and that its code suits the installed libraries"
 
 
 class TokenEncoder:
@@ -46,6 +52,7 @@ class TokenEncoder:
         self._tokenizer, self.thymine = respelled(network.tokenizer)
         self._counter = TokenCounter(self._tokenizer)
         self._values = dict(values)
+        self.notes = unread_note(source.unread)
         self._where = f"encoder {entry.display!r}"
         self._torch_side = hf_model
         self._rule: Rule = family.rule or Rule()
@@ -194,29 +201,27 @@ class TokenEncoder:
         rule, known = self._rule, self._network.vocabulary
         for start in range(0, len(sequences), _AT_ONCE):
             part = sequences[start : start + _AT_ONCE]
-            encoded = self._tokenizer(
-                [s[: len(s) // rule.multiple * rule.multiple] for s in part],
-                add_special_tokens=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )
+            with told("the tokenizer fails", where=self._where, cure=_OTHERS_CODE):
+                encoded = self._tokenizer(
+                    [s[: len(s) // rule.multiple * rule.multiple] for s in part],
+                    add_special_tokens=False,
+                    return_attention_mask=False,
+                    return_token_type_ids=False,
+                    verbose=False,
+                )
             for sequence, found in zip(part, encoded["input_ids"], strict=True):
                 ids = array("i", found)
-                if known is not None and ids and max(ids) >= known:
-                    raise EncoderError(
-                        f"the tokenizer makes token {max(ids)}, and the model knows {known}",
-                        where=f"{self._where}: sequence {sequence[:40]!r}",
-                        cure="tokenizer and weights are not of one model: download both again",
-                    )
+                self._torch_side.check_ids(ids, known, where=f"{self._where}: sequence {sequence[:40]!r}")
                 yield ids
 
     def _forward(self, model: Any, device: str, batch: Sequence[Window]) -> list[NumpyFloat]:
         inputs, counted, real = self._inputs(batch, device)
-        with self._precision():
-            states = self._network.read(model, inputs, list(dict.fromkeys(view.layer for view in self._views)))
-        pooled = [self._pool(states[view.layer], counted, real, view.pooling) for view in self._views]
-        return [part.cpu().numpy() for part in pooled]
+        size = "x".join(map(str, inputs["input_ids"].shape))
+        with told(f"the model fails on a batch of {size} tokens", where=self._where, cure=_OTHERS_CODE):
+            with self._precision():
+                states = self._network.read(model, inputs, list(dict.fromkeys(view.layer for view in self._views)))
+            pooled = [self._pool(states[view.layer], counted, real, view.pooling) for view in self._views]
+            return [part.cpu().numpy() for part in pooled]
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
@@ -306,9 +311,24 @@ class TokenEncoder:
 
     def _find_widths(self, model: Any) -> list[int]:
         """Width of every layer from the input embeddings on; of the last alone where the model shows no other."""
-        short = self.prepare(["ACGTACGTACGTACGTACGTACGT"]).windows[0]
-        inputs = self._inputs([short], self._devices[0])[0]
-        return layer_widths(self._network, model, inputs, where=self._where)
+        template, where = self._network.template, self._where
+        self._torch_side.check_ids((*template.prefix, *template.suffix), self._network.vocabulary, where=where)
+        inputs = [self._probe(sequence) for sequence in (_SHORT, PROBE)]
+        probed = fresh_copy(model)  # the model itself meets its first sequence as it was loaded
+        widths = layer_widths(self._network, model if probed is None else probed, inputs[0], where=where)
+        if not self._is_reference:
+            check_history(model, inputs[0], inputs[1], partial(self._hidden, layer=None), where=where)
+        return widths
+
+    def _probe(self, sequence: str, *, turned: bool = False) -> dict[str, Any]:
+        """Inputs of one short window."""
+        window = self.prepare([sequence]).windows[0]
+        content = window.content[:256]
+        return self._inputs([replace(window, content=content[::-1] if turned else content)], self._devices[0])[0]
+
+    def _hidden(self, model: Any, inputs: dict[str, Any], *, layer: int | None) -> Any:
+        with self._precision():
+            return self._network.read(model, inputs, [layer])[layer]
 
     def _view(self, layer: str, pooling: str) -> View:
         """A view by the names of its layer and pooling. Raises UsageError and EncoderError."""
@@ -319,6 +339,9 @@ class TokenEncoder:
                 cure="use pooling=mean or pooling=last",
             )
         index, recorded = self._find_layer(layer)
+        if pooling == "cls" and not self._is_reference:
+            inputs = [self._probe(_SHORT, turned=turned) for turned in (False, True)]
+            check_first_token(self._network.model, inputs, partial(self._hidden, layer=index), where=self._where)
         values, preset = self._values, self._preset
         defects = (*self._entry.defects, preset.defect) if self._is_reference else ()
         seeds_batch = self._padding in ("seen", "counted")
