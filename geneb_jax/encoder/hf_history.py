@@ -55,7 +55,7 @@ def check_first_token(model: Any, inputs: Sequence[dict[str, Any]], read: Read, 
             "pooling=cls reads the first token, which sees nothing of the sequence here: all sequences would get one "
             "vector",
             where=where,
-            cure="a decoder looks back only (and layer 0 nowhere): use pooling=mean or pooling=last",
+            cure="a decoder looks back only: use pooling=mean or pooling=last",
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from geneb_jax.encoder.hf_code import code_named_by
 from geneb_jax.encoder.hf_files import check_files, is_pointer, read_json
-from geneb_jax.encoder.hf_weights import check_read
+from geneb_jax.encoder.hf_weights import TRAINERS, check_read
 from geneb_jax.errors import EncoderError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -135,7 +135,8 @@ def _no_weights(folder: Path, place: str, again: str | None) -> EncoderError:
         return EncoderError(what, where=place, cure=again)
     check_read(folder, safetensors=True, where=place)  # an adapter alone says so
     made_by = [maker for pattern, maker in _OTHERS.items() if next(folder.glob(pattern), None)]
-    others = sorted(p.name for pattern in _PICKLE_FILES for p in folder.glob(pattern) if not is_pointer(p))
+    others = sorted(p.name for pattern in _PICKLE_FILES for p in folder.glob(pattern))
+    others = [name for name in others if not TRAINERS.fullmatch(name) and not is_pointer(folder / name)]
     if made_by:
         cure = f"the weights are {made_by[0]}'s: load them with that library, and save the model as model.safetensors"
     elif others:

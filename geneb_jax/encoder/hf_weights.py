@@ -16,7 +16,7 @@ from geneb_jax.errors import EncoderError
 
 _PART = re.compile(r".+-\d{5}-of-\d{5}\.(safetensors|bin)")
 _OTHER_FORMATS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf", "*.npz")
-_TRAINERS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*)\.(bin|pt|pth)")
+TRAINERS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*)\.(bin|pt|pth)")
 _ADAPTER = re.compile(r"\.(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|ia3_l|base_layer|modules_to_save)\b")
 _MERGE = "merge the adapter into its base model and give the folder of that: peft's `model.merge_and_unload()`, then "
 _UNREAD = ("pooler.", "contact_head.")
@@ -39,7 +39,7 @@ def check_read(folder: Path, *, safetensors: bool, where: str) -> tuple[str, ...
     refuse_adapter(folder, where=where)
     read = {path.name for path in read_files(folder, safetensors=safetensors)}
     kinds = ("*.safetensors", *_OTHER_FORMATS)
-    found = {path.name for kind in kinds for path in folder.glob(kind) if not _TRAINERS.fullmatch(path.name)}
+    found = {path.name for kind in kinds for path in folder.glob(kind) if not TRAINERS.fullmatch(path.name)}
     left = sorted(found - read)
     suffix = ".safetensors" if safetensors else ".bin"
     parts = [name for name in left if _PART.fullmatch(name) and name.endswith(suffix)]

@@ -28,6 +28,7 @@ from geneb_jax.encoder.info import Setting
 from geneb_jax.errors import UsageError
 
 _TAIL = re.compile(r"(?:,[a-z_][a-z0-9_]*=[^,]*)*$")
+_KEY = re.compile(r",[a-z_][a-z0-9_]*=")
 _BOOLS = {
     "true": True,
     "yes": True,
@@ -93,6 +94,10 @@ def _with_folder(text: str, start: int) -> tuple[str, str]:
     cuts = [*[i for i in range(start, len(text)) if text[i] == ","][1:], len(text)]
     longer = [cut for cut in cuts if colon and cut > start and _is_path(text[offset:cut])]
     if not longer:
+        for found in _KEY.finditer(text, 0, start):  # a path in an option, such as folder=
+            ends = [i for i in (*range(found.end(), len(text)), len(text)) if _TAIL.fullmatch(text, i)]
+            if any(_is_path(text[found.end() : end]) for end in ends):
+                return text[: found.start()], text[found.start() :]
         return text[:start], text[start:]
     cut = longer[-1]
     shorter = text[offset:start]

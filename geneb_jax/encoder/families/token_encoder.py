@@ -339,7 +339,7 @@ class TokenEncoder:
                 cure="use pooling=mean or pooling=last",
             )
         index, recorded = self._find_layer(layer)
-        if pooling == "cls" and not self._is_reference:
+        if pooling == "cls" and index != 0 and not self._is_reference:
             inputs = [self._probe(_SHORT, turned=turned) for turned in (False, True)]
             check_first_token(self._network.model, inputs, partial(self._hidden, layer=index), where=self._where)
         values, preset = self._values, self._preset
