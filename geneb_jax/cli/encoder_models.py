@@ -11,6 +11,7 @@ import click
 from geneb_jax.encoder.families import FAMILIES
 from geneb_jax.encoder.registry import ModelEntry, registry
 from geneb_jax.encoder.registry.card import (
+    code_note,
     code_page,
     command_name,
     download_command,
@@ -132,6 +133,8 @@ def print_card(entry: ModelEntry) -> None:
         text, colon, address = step.partition(": ")
         click.echo(f"  {step}" if len(step) + 2 <= _WIDTH else f"  {text}{colon.rstrip()}\n    {address}")
     print_table((), [("", f"not found here: {', '.join(absent)}" if absent else "found here: all of it")], wrap=(1,))
+    if note := code_note(entry):
+        print_table((), [("", note)], wrap=(1,))
     click.echo("\nTo embed")
     for preset in (None, "reference"):
         click.echo(_folded(embed_command(entry, preset)))

@@ -50,12 +50,13 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All checks of one encoder, in order."""
+    """All checks of one encoder, in order; ``notes`` are what its loading has to say."""
 
     encoder: str
     checks: tuple[Check, ...]
     is_reference: bool = False
     defect: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -84,7 +85,7 @@ class CheckReport:
         if self.excused:
             parts.append(f"not {', '.join(c.name for c in self.excused)}, as recorded: {self.defect}")
         parts += [f"{c.name}: {c.measured}" for c in self.checks if not c.required]
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.notes])
 
     def raise_if_failed(self) -> None:
         """Raise EncoderError that names each failed check and what was measured."""
@@ -101,6 +102,8 @@ class CheckReport:
         cure = "its scores would not be reproducible; mend the encoder"
         if self.is_reference and names <= _EXCUSED:
             cure = "name the defect in the preset's settings, so that every record carries it; or preset=normalized"
+        elif "history" in names and not names & {"deterministic", "alone", "longer"}:
+            cure = "it keeps a state between calls: let each vector follow from its sequence alone"
         elif names & {"alone", "longer"}:
             cure = "neighbours leak into the vectors, usually through padding: mask it (hf: add padding=false)"
         return EncoderError(f"the encoder fails its checks: {lines}", where=f"encoder {self.encoder}", cure=cure)
@@ -137,7 +140,8 @@ def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
     def report() -> CheckReport:
         defect = info.settings.get("defect")
         is_reference = info.settings.get("preset") == "reference"
-        return CheckReport(info.name, tuple(checks), is_reference, str(defect) if defect else None)
+        notes = tuple(getattr(encoder, "notes", ()))
+        return CheckReport(info.name, tuple(checks), is_reference, str(defect) if defect else None, notes)
 
     if not all(check.passed for check in checks):
         return report()  # the others would compare unlike arrays
@@ -186,6 +190,7 @@ def check_encoder(encoder: Encoder, sequences: Sequence[str]) -> CheckReport:
             lambda: encoder.encode([neighbours[0], *chosen, neighbours[1]])[1:-1],
         )
         checks += _letters(encoder, chosen, batch, tolerance)
+        same("history", "is the vector the same after other sequences?", 1e-6, lambda: encoder.encode(chosen))
     return report()
 
 

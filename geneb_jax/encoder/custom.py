@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.axes import NumpyFloat
+from geneb_jax.encoder.batching import is_out_of_memory
 from geneb_jax.encoder.counting import PLAIN, Counts, count_outside
 from geneb_jax.encoder.info import Encoder, EncoderInfo, Setting
 from geneb_jax.encoder.kinds import KINDS
@@ -56,7 +57,9 @@ class CustomEncoder:
             array = np.asarray(result)
         except EncoderError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error):  # smaller batches may do
+                raise
             cure = "call .detach().cpu().numpy() on a tensor" if "numpy()" in str(error) else "mend the class"
             raise EncoderError(
                 f"`encode` failed: {type(error).__name__}: {error}", where=self._where, cure=cure
@@ -114,7 +117,7 @@ def load(spec: EncoderSpec, options: Mapping[str, object]) -> CustomEncoder:
         inner = cls(**keywords)
     except (EncoderError, UsageError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EncoderError(
             f"{name}() failed: {type(error).__name__}: {error}", where=where, cure="mend its constructor"
         ) from error
@@ -154,7 +157,7 @@ def _import(module_name: str, class_name: str, *, where: str) -> type:
             raise EncoderError(
                 f"the module {module_name} needs {error.name}, which is not installed",
                 where=where,
-                cure=f"pip install {error.name}",
+                cure=f"install the package that holds {error.name}, which may have another name",
             ) from error
         near = unknown_name("encoder", module_name, KINDS).cure or ""
         hint = f"; or, if you meant a built-in: {near}" if "did you mean" in near else ""
@@ -163,7 +166,7 @@ def _import(module_name: str, class_name: str, *, where: str) -> type:
             where=where,
             cure=f"run geneb in the folder that holds {error.name}.py, or install its package{hint}",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EncoderError(
             f"the module {module_name} cannot be imported: {type(error).__name__}: {error}",
             where=where,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 
+from geneb_jax.encoder.hf_advice import told
 from geneb_jax.encoder.info import Encoder
 from geneb_jax.encoder.kinds import CUSTOM, KINDS, MODEL, Kind
 from geneb_jax.encoder.spec import EncoderSpec, merge_options, parse_spec
@@ -24,7 +25,10 @@ def load_encoder(spec: str, **options: object) -> Encoder:
     kind = _kind(parsed)
     module, _, function = kind.home.partition(":")
     loader = getattr(importlib.import_module(module), function)
-    encoder: Encoder = loader(parsed, merge_options(parsed, options))
+    merged = merge_options(parsed, options)
+    cure = "GENEB_DEBUG=1 shows where; check the encoder's files, and the packages that it needs"
+    with told("the encoder cannot be loaded", where=f"encoder {spec!r}", cure=cure):
+        encoder: Encoder = loader(parsed, merged)
     return encoder
 
 

@@ -48,6 +48,17 @@ class Noisy(Sound):
         return out + self.rng.normal(scale=1e-3, size=out.shape).astype(np.float32)
 
 
+class Drifting(Sound):
+    """Keeps the share of N that it has met, a little at a time."""
+
+    met = 0
+
+    def encode(self, sequences):
+        out = super().encode(sequences) * np.float32(1 + 1e-5 * self.met)
+        self.met += sum(s.count("N") for s in sequences)
+        return out
+
+
 class BatchCentred(Sound):
     def encode(self, sequences):
         out = super().encode(sequences)
@@ -76,9 +87,10 @@ class FirstRowOnly(Sound):
     [
         (TooWide, {"width"}),
         (Doubles, {"dtype"}),
-        (NotFinite, {"finite", "not constant", "deterministic", "alone", "order", "longer", "N"}),
+        (NotFinite, {"finite", "not constant", "deterministic", "alone", "order", "longer", "N", "history"}),
         (Constant, {"not constant"}),
-        (Noisy, {"deterministic", "alone", "order", "longer"}),
+        (Noisy, {"deterministic", "alone", "order", "longer", "history"}),
+        (Drifting, {"history"}),
         (BatchCentred, {"alone", "longer"}),
         (PaddingCounted, {"alone", "longer"}),
         (Sorted, {"order", "longer"}),
@@ -101,10 +113,10 @@ def test_a_sound_encoder_passes():
     report.raise_if_failed()
     assert [check.name for check in report.checks] == [
         "width", "dtype", "finite", "not constant", "deterministic", "alone", "order", "longer",
-        "N", "lower case", "strand",
+        "N", "lower case", "strand", "history",
     ]  # fmt: skip
     assert [check.name for check in report.checks if not check.required] == ["lower case", "strand"]
-    assert report.summary().startswith("9 checks passed; lower case: relative difference 1.0e+00; strand: ")
+    assert report.summary().startswith("10 checks passed; lower case: relative difference 1.0e+00; strand: ")
 
 
 def test_half_precision_is_held_to_its_own_bound():

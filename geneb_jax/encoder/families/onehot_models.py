@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from geneb_jax.encoder.families.loading import Network
 from geneb_jax.encoder.families.onehot_rules import BINS, Bins
 from geneb_jax.encoder.families.token_encoder import TokenEncoder
 from geneb_jax.encoder.flax.buckets import ONE_HOT
+from geneb_jax.encoder.hf_advice import told
 from geneb_jax.encoder.hf_source import Source
 from geneb_jax.encoder.info import EncoderInfo, Setting, minor_version
 from geneb_jax.encoder.letters import to_bytes
@@ -54,6 +56,10 @@ def _one_hot(network: Network) -> Network:
 
     # layers are found by a pass over ids, which this code does not read: the last one is what there is
     return replace(network, read=read, shows_layers=False)
+
+
+def _told(where: str) -> AbstractContextManager[None]:
+    return told("the model fails on a window", where=where, cure="check that the files and the code are of one version")
 
 
 class BinEncoder:
@@ -115,7 +121,11 @@ class BinEncoder:
         for start in range(0, len(sequences), self._rows):
             part = sequences[start : start + self._rows]
             x = torch.from_numpy(np.stack([self._place(s) for s in part])).to(self._device)
-            with torch.inference_mode(), self._torch_side._exact_float32(self._device.split(":")[0]):
+            with (
+                _told(self._where),
+                torch.inference_mode(),
+                self._torch_side._exact_float32(self._device.split(":")[0]),
+            ):
                 bins = _TRUNKS[self._family](self._model, x)
                 for i, sequence in enumerate(part):
                     first, last = self.covered(len(sequence))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
+from geneb_jax.encoder.hf_advice import OLDER_CODE
 from geneb_jax.encoder.registry.entry import ModelEntry
 
 _POOLING = {
@@ -77,6 +80,23 @@ def code_steps(entry: ModelEntry) -> list[str]:
     """What to install, one step a line."""
     clone = f"git clone {entry.needs.repository}   and put the clone on PYTHONPATH"
     return [entry.install or "", *([clone] if entry.needs.repository else [])]
+
+
+def code_note(entry: ModelEntry) -> str | None:
+    """What the model's own code asks of the installed transformers; None where none of it is run, or none is installed.
+
+    The pinned revisions with code of their own are all of the time of transformers 4.
+    """
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        found = ""
+    if not entry.needs_remote_code or found.startswith("4."):
+        return None
+    return (
+        f"its authors' code is of the time of transformers 4, and much of that does not run with "
+        f"{f'{found}, installed here' if found else 'transformers 5'}; if loading says so, {OLDER_CODE}"
+    )
 
 
 def install_steps(entry: ModelEntry) -> list[str]:

@@ -39,7 +39,7 @@ def load(spec: EncoderSpec, options: Mapping[str, object]) -> Encoder:
     except HubUnreachableError as error:
         raise _unreachable(entry, error) from error
     except EncoderError as error:
-        if isinstance(error.__cause__, ImportError):
+        if isinstance(error.__cause__, ImportError) and entry.needs.missing():
             raise _not_installed(entry, error.__cause__) from error
         raise
 
@@ -65,8 +65,15 @@ def no_rule(entry: ModelEntry) -> EncoderError:
 
 def _not_installed(entry: ModelEntry, error: ImportError) -> EncoderError:
     absent = entry.needs.missing()
-    what = f"{entry.display} needs {_listed(absent)}, not installed here" if absent else str(error).splitlines()[0]
-    return EncoderError(what, where=f"encoder {command_name(entry)}", cure="; ".join(code_steps(entry)))
+    where = f"encoder {command_name(entry)}"
+    if not absent:
+        return EncoderError(
+            f"an import fails, and all that {entry.display} needs is installed: {str(error).splitlines()[0]}",
+            where=where,
+            cure="a package may be broken, or of another version than its authors name",
+        )
+    what = f"{entry.display} needs {_listed(absent)}, not installed here"
+    return EncoderError(what, where=where, cure="; ".join(code_steps(entry)))
 
 
 def _require_source(entry: ModelEntry, options: Mapping[str, object]) -> None:
