@@ -1,7 +1,8 @@
-"""Small text files that a user names: read only where they are files, and of a size that such a file can have."""
+"""Files that a user names: read only where they are files of a size that such a file can have, and written whole."""
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -26,3 +27,16 @@ def require_file(path: Path, *, most: int = MOST) -> None:
             where=str(path),
             cure="check that it is the file that is meant",
         )
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file at one instant, text as UTF-8, and the folders above it where they are missing."""
+    data = data.encode() if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # a pipe or a terminal
+        path.write_bytes(data)
+        return
+    # always of one name: what a killed command left, the next one writes over
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path.resolve() if path.is_symlink() else path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from geneb_jax.paths import confined
+from geneb_jax.plain import write_whole
 from geneb_jax.report.submission.build import Entry
 
 LAYOUT_VERSION: Final = "1.12.48"
@@ -49,7 +50,7 @@ def write_mteb(entry: Entry, out: Path) -> list[Path]:
         **{confined(folder, f"{one['task_name']}.json", what="task's name"): one for one in task_results(entry)},
     }
     for file, content in files.items():
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(content, indent=2) + "\n")
     return list(files)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from geneb_jax.paths import confined
+from geneb_jax.plain import write_whole
 from geneb_jax.report.web.charts import DATA, charts, score_rows
 from geneb_jax.report.web.content import Content, regime_name
 from geneb_jax.report.web.pages import VEGA_LITE
@@ -32,8 +33,8 @@ def write_figures(content: Content, out: Path, ending: Literal["png", "svg"]) ->
                     param["value"] = regime_name(regime)
             path = confined(out, f"{chart.name}{'' if whole else f'-{regime}'}.{ending}", what="name of a figure")
             if ending == "png":
-                path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, ppi=200))
+                write_whole(path, vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, ppi=200))
             else:
-                path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE), encoding="utf-8")
+                write_whole(path, vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
             found.append(path)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from geneb_jax.plain import write_whole
 from geneb_jax.report.web.content import Content
 from geneb_jax.report.web.pages import InFile, content_policy, inline_assets, overview, page_texts
 
@@ -22,7 +23,6 @@ def report_page(content: Content) -> str:
 
 def write_report(content: Content, out: Path) -> Path:
     """Write ``report.html`` into a folder, which is made where it is missing."""
-    out.mkdir(parents=True, exist_ok=True)
     path = out / REPORT
-    path.write_text(report_page(content), encoding="utf-8")
+    write_whole(path, report_page(content))
     return path

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from geneb_jax.plain import write_whole
 from geneb_jax.report.web.content import MACRO, MICRO, Cell, Content, Place, regime_name
 
 if TYPE_CHECKING:
@@ -185,6 +186,5 @@ def _score(name: str, cell: Cell) -> Row:
 
 
 def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     return path

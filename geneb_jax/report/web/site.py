@@ -16,7 +16,6 @@ removes those of models and tasks that are gone. A file that the site did not ma
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from typing import Final, Self
 
 from geneb_jax.errors import DataError
 from geneb_jax.paths import confined
+from geneb_jax.plain import write_whole
 from geneb_jax.report.web.content import Content, Entrant, TaskEntry, key_of
 from geneb_jax.report.web.pages import (
     Assets,
@@ -151,8 +151,7 @@ class Site:
         data = make().encode()
         if path.exists() and path.read_bytes() == data:
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_whole(path, data)
         return True
 
     def _describe(self, names: frozenset[str] | set[str], scripts: str) -> None:
@@ -160,10 +159,7 @@ class Site:
             {"geneb_type": SITE_TYPE, "geneb_version": SITE_VERSION, "scripts": scripts, "files": sorted(names)},
             indent=1,
         )
-        # whole or not at all: the next build goes by it. The partial name is always the same, so nothing is left of it
-        half = self.folder / f"{MANIFEST}.partial"
-        half.write_text(text + "\n", encoding="utf-8")
-        os.replace(half, self.folder / MANIFEST)
+        write_whole(self.folder / MANIFEST, text + "\n")  # the next build goes by it
 
 
 def _files(content: Content) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -57,7 +57,10 @@ def headline(regime: str, metric: str, cells: Mapping[str, Cell], entrants: Coll
         return f"{start}, before {followers}. Published scores are points: other test rows may order them otherwise."
     tied = [key for key in rest if cells[key].tied]
     if not tied:
-        return f"{start}; each of the {len(rest)} others is worse, at {alpha(level)}, {ADJUSTED}."
+        others = "the other one" if len(rest) == 1 else f"each of the {len(rest)} others"
+        return f"{start}; {others} is worse, at {alpha(level)}, {ADJUSTED}."
+    if len(rest) == 1:
+        return f"{start}; the other one, {names[rest[0]]}, cannot be told from it."
     named = f" ({', '.join(names[key] for key in tied)})" if len(tied) < 4 else ""
     return f"{start}; {len(tied)} of the {len(rest)} others cannot be told from it{named}."
 
