@@ -186,7 +186,8 @@ def embed_views(
                 len(held[number].missing(read.sequences)) if number in held else len(read.sequences)
                 for number in range(len(manifests))
             ]
-            require_as_stored(held.values(), chunk_rows, compression)
+            if len(held) == len(manifests):  # a view that is new takes them
+                require_as_stored(held.values(), chunk_rows, compression)
             if compression in (None, "none"):
                 _require_room(
                     store_path, sum(_BYTES[m.dtype] * m.width * n for m, n in zip(manifests, lacking, strict=True))

@@ -101,14 +101,14 @@ def _difference(a: NumpyFloat, b: NumpyFloat) -> float:
 
 
 def require_as_stored(held: Iterable[EmbeddingStore], chunk_rows: int | None, compression: Compression | None) -> None:
-    """Raise UsageError where rows were asked for in another form than the store has settled on."""
-    for one in held:
-        for option, asked, settled in (
-            ("--chunk-rows", chunk_rows, one.commit_rows),
-            ("--compression", compression, one.compression),
-        ):
-            if asked is not None and asked != settled:
-                raise UsageError(
-                    f"{option} has no effect here: the store holds {one.manifest.name} with {settled} already",
-                    cure="leave it out, or embed into a new store",
-                )
+    """Raise UsageError where rows are asked for in a form that nothing held takes, since each settled on its own."""
+    elements = list(held)
+    for option, asked, settled in (
+        ("--chunk-rows", chunk_rows, [one.commit_rows for one in elements]),
+        ("--compression", compression, [one.compression for one in elements]),
+    ):
+        if asked is not None and settled and asked not in settled:
+            raise UsageError(
+                f"{option} has no effect here: the store holds {elements[0].manifest.name} with {settled[0]} already",
+                cure="leave it out, or embed into a new store",
+            )

@@ -12,7 +12,7 @@ import pytest
 from geneb_jax.cli.main import main
 from geneb_jax.encoder import load_encoder
 from geneb_jax.encoder.info import EncoderInfo
-from geneb_jax.errors import DataError, EncoderError, ExitCode, StoreError, UnknownNameError
+from geneb_jax.errors import DataError, EncoderError, ExitCode, StoreError, UnknownNameError, UsageError
 from geneb_jax.run.embedding import embed, manifest_of
 from geneb_jax.run.embedding_reuse import COMPARED
 from geneb_jax.store import open_store
@@ -116,7 +116,9 @@ def test_an_interrupted_run_resumes_with_the_same_batches(suites, tmp_path, die_
         embed(resumed, suite, tmp_path / "resumed.zarr", progress=False, check=False, chunk_rows=16)
     assert open_store(tmp_path / "resumed.zarr").verify() == []
     resumed.die_after = None
-    report = embed(resumed, suite, tmp_path / "resumed.zarr", progress=False, check=False, chunk_rows=999)
+    with pytest.raises(UsageError, match="--chunk-rows has no effect"):
+        embed(resumed, suite, tmp_path / "resumed.zarr", progress=False, check=False, chunk_rows=999)
+    report = embed(resumed, suite, tmp_path / "resumed.zarr", progress=False, check=False)
     assert report.reused == 16 * die_after
     if die_after:
         assert len(resumed.calls.pop(die_after)) == COMPARED
