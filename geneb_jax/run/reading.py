@@ -283,18 +283,31 @@ def _example(
 
 
 def letter_lines(encoder: str, tasks: Mapping[str, Letters] | None, most: int = 8) -> list[str]:
-    """A line for every task of which something is not read, in the encoder's name, the worst first."""
+    """A line for every task of which something is not read, in the encoder's name, the worst first.
+
+    Tasks with next to nothing unread share a line.
+    """
     if tasks is None:
         return [f"{encoder}: what it does not read is not counted: it shows no vocabulary or alphabet"]
     found = sorted(
         ((task, one) for task, one in tasks.items() if one.parts),
         key=lambda pair: -(pair[1].unread + pair[1].cut_letters) / max(1, pair[1].letters),
     )
+    hardly = [task for task, one in found if 1000 * (one.unread + one.cut_letters) < one.letters and not one.allowed]
+    if len(hardly) > 1:
+        found = [(task, one) for task, one in found if task not in hardly]
+    else:
+        hardly = []
     lines = [
         f"{encoder}, {task}: {'; '.join(one.parts)}" + ("; allowed by --allow-unread" if one.allowed else "")
         for task, one in found[:most]
     ]
-    return lines + ([f"{encoder}: so in {len(found) - most} further tasks, less of each"] if len(found) > most else [])
+    if len(found) > most:
+        lines.append(f"{encoder}: so in {len(found) - most} further tasks, less of each")
+    if hardly:
+        where = f"{len(hardly)} {'further ' * bool(found)}tasks"
+        lines.append(f"{encoder}: less than 0.1 % of the letters unread in each of {where}")
+    return lines
 
 
 COLUMNS: Final = (

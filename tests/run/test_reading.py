@@ -18,7 +18,7 @@ from geneb_jax.report.board import Board
 from geneb_jax.report.reading import Reading
 from geneb_jax.run.embedding import embed
 from geneb_jax.run.probing import probe
-from geneb_jax.run.reading import Letters
+from geneb_jax.run.reading import Letters, letter_lines
 from geneb_jax.run.runs import Runs
 from geneb_jax.stats.marks import UNREAD
 from geneb_jax.store import open_store
@@ -190,3 +190,12 @@ def test_a_few_equal_vectors_or_counts_of_words_do_not_stop(tmp_path: Path) -> N
     assert embed(encoder, data, tmp_path / "a", check=False, progress=False).warnings == ()
     short = suite(tmp_path / "short", letters="AC", n=150)
     assert embed(load_encoder("kmer:1"), short, tmp_path / "b", progress=False).warnings == ()
+
+
+def test_tasks_with_next_to_nothing_unread_share_a_line() -> None:
+    few, many = (Letters(sequences=100, letters=10_000, unknown_letters=n, unknown_sequences=n) for n in (2, 3_000))
+    assert letter_lines("e", {"a": few, "b": few}) == ["e: less than 0.1 % of the letters unread in each of 2 tasks"]
+    lines = letter_lines("e", {"a": few, "b": many, "c": few})
+    assert [line.startswith("e, b: 30.0 %") for line in lines] == [True, False]
+    assert lines[1] == "e: less than 0.1 % of the letters unread in each of 2 further tasks"
+    assert letter_lines("e", {"a": few})[0].startswith("e, a: less than 0.1 %")
