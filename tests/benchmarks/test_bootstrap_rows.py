@@ -18,6 +18,6 @@ def test_rows_are_correct_and_a_wrong_spread_is_caught() -> None:
     assert row.ratio_best > 0
     one = sample(200, 2)
     found = task_distribution(one, "mcc", resamples=300)
-    mean = found.values.mean(axis=0)
-    wide = replace(found, values=mean + 2 * (found.values - mean))
+    mean = found.by_rows.mean(axis=0)
+    wide = replace(found, by_rows=mean + 2 * (found.by_rows - mean))
     assert any("spread" in line for line in _check(one, wide).trouble)
